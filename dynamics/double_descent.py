@@ -1,0 +1,260 @@
+r"""Epoch-wise double descent: an anisotropic linear student learns from a linear teacher.
+
+Latent inputs z ~ N(0, I_d / d); teacher W with independent components W_i ~ N(0, c_b), labels y = z.W + eps with
+eps ~ N(0, sigma^2). The student sees the features x = F^T z (n samples X = Z F) and trains w from 0 on
+1/2 |Xw - y|^2 (a sum, not a mean). Only the eigenvalues s_b^2 of F^T F matter, so F = diag(s) without loss of
+generality (rotations of Gaussian z, isotropic within each block, change nothing).
+
+Order parameters, with T = |W|^2 / d (its mean <c> is 1 in the paper):
+
+* alignment R = W^T F w / d,
+* norm Q = |F w|^2 / d,
+* generalization error E_G = (T - 2R + Q)/2, on fresh *noiseless* labels (noisy labels would add sigma^2/2); it starts
+  at <c>/2,
+* training error E_T = |Xw - y|^2 / (2n).
+
+Source: Pezeshki, Mitra, Bengio, Lajoie, "Multi-scale feature learning dynamics", arXiv 2112.03215.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from dynamics.algorithms import Algorithm, GradientDescent, GradientFlow
+from dynamics.errors import ParameterError
+from dynamics.parameters import Declared, Vector, parameter
+from dynamics.results import Variable
+
+__all__ = [
+    "ALGORITHMS",
+    "PROBLEMS",
+    "VARIABLES",
+    "Blocks",
+    "PowerLawTeacherStudent",
+    "TeacherStudent",
+    "TwoScale",
+    "check_pair",
+    "trained_blocks",
+]
+
+#: Symbols and meanings of what theory and simulation answer with.
+VARIABLES: Mapping[str, Variable] = {
+    "alignment": Variable("R", "alignment of student and teacher"),
+    "norm": Variable("Q", "squared norm of the student"),
+    "generalization_error": Variable("E_G", "generalization error on noiseless labels"),
+    "training_error": Variable("E_T", "training error"),
+    "time": Variable("t", "time"),
+    "penalty": Variable(r"\lambda", "L2 penalty on the weights"),
+    "run": Variable("r", "independent draw of the data"),
+    "teacher": Variable("m", "independent draw of teacher and label noise, given the data"),
+    "learning_rate": Variable(r"\eta", "step size used"),
+    "largest_eigenvalue": Variable(r"\lambda_+", "largest eigenvalue of X^T X"),
+}
+
+
+class Blocks(NamedTuple):
+    """Blocks of feature directions: variance s_b^2, fraction w_b of the directions, teacher power c_b, each (blocks,)."""
+
+    variance: NDArray[np.float64]
+    fraction: NDArray[np.float64]
+    power: NDArray[np.float64]
+
+    @property
+    def mean_power(self) -> float:
+        """<c> = sum_b w_b c_b, the mean of |W|^2 / d."""
+        return float(self.fraction @ self.power)
+
+
+class _LinearTeacherStudent(Declared):
+    """What the three parametrisations share."""
+
+    samples: int = parameter(
+        150, symbol="n", meaning="number of training samples", at_least=1, scale="log", explore=(10, 1000)
+    )
+    dimension: int = parameter(
+        100, symbol="d", meaning="number of feature directions", at_least=1, scale="log", explore=(10, 1000)
+    )
+
+    @property
+    def blocks(self) -> Blocks:
+        """Variance, fraction and teacher power of each block of directions."""
+        raise NotImplementedError
+
+    @property
+    def sampling_ratio(self) -> float:
+        """alpha = n/d, samples per direction."""
+        return self.samples / self.dimension
+
+    def directions(self) -> NDArray[np.int64]:
+        """Return the whole number of directions in each block, as a simulation needs them.
+
+        Raises
+        ------
+        ParameterError
+            When a fraction of the dimension is not a whole number of directions.
+        """
+        exact = self.blocks.fraction * self.dimension
+        counts = np.rint(exact).astype(np.int64)
+        wrong = np.abs(exact - counts) > 1e-9 * self.dimension
+        if wrong.any():
+            b = int(np.argmax(wrong))
+            raise ParameterError(
+                f"fractions must give whole numbers of directions for a simulation; block {b} would have "
+                f"{exact[b]:g} of the {self.dimension}"
+            )
+        return counts
+
+
+_NOISE = {
+    "symbol": r"\sigma",
+    "meaning": "standard deviation of the label noise",
+    "at_least": 0.0,
+    "explore": (0.0, 1.0),
+}
+
+
+class TeacherStudent(_LinearTeacherStudent):
+    """A teacher-student problem given by its blocks of feature directions (see the module for all normalisations).
+
+    E_G carries its 1/2 and is measured on noiseless labels. With sum_b w_b c_b = 1 (as in the paper) the label variance
+    without noise is 1 and sigma^2 is a noise-to-signal ratio; other teacher powers are allowed and scale with E_G.
+
+    Examples
+    --------
+    >>> problem = TeacherStudent(samples=130, variances=[1, 1e-2, 1e-4], fractions=[0.5, 0.3, 0.2])
+    >>> problem.sampling_ratio
+    1.3
+    """
+
+    variances: Vector = parameter(
+        (1.0, 1e-3), symbol="s_b^2", meaning="variance of the features in each block, above 0", scale="log"
+    )
+    fractions: Vector | None = parameter(
+        None, symbol="w_b", meaning="fraction of the directions in each block; none means equal ones"
+    )
+    teacher_power: Vector | None = parameter(
+        None, symbol="c_b", meaning="teacher's power per direction in each block; none means 1"
+    )
+    noise: float = parameter(0.0, **_NOISE)  # type: ignore[arg-type]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        count = len(self.variances)
+        if not count or min(self.variances) <= 0:
+            raise ValueError(f"variances (variance of the features in each block) must be above 0; got {self.variances}")
+        for name, values in (("fractions", self.fractions), ("teacher_power", self.teacher_power)):
+            if values is not None and len(values) != count:
+                raise ValueError(f"{name} must have one value per block, {count}; got {len(values)}")
+            if values is not None and min(values) < 0:
+                raise ValueError(f"{name} must not be negative; got {min(values)}")
+        if self.fractions is not None and abs(sum(self.fractions) - 1.0) > 1e-12 * (count + 1):
+            raise ValueError(
+                f"fractions (fraction of the directions in each block) must sum to 1; they sum to {sum(self.fractions)!r}"
+            )
+        return self
+
+    @property
+    def blocks(self) -> Blocks:
+        """Variance, fraction and teacher power of each block of directions."""
+        count = len(self.variances)
+        fraction = np.full(count, 1.0 / count) if self.fractions is None else np.array(self.fractions, dtype=np.float64)
+        power = np.ones(count) if self.teacher_power is None else np.array(self.teacher_power, dtype=np.float64)
+        return Blocks(np.array(self.variances, dtype=np.float64), fraction, power)
+
+
+class TwoScale(_LinearTeacherStudent):
+    """The paper's problem: p fast directions of singular value 1 and d - p slow ones of singular value 1/kappa.
+
+    Examples
+    --------
+    >>> TwoScale(samples=150, dimension=100, fast=60, condition_number=50).blocks.variance
+    array([1.e+00, 4.e-04])
+    """
+
+    fast: int = parameter(
+        60, symbol="p", meaning="number of fast feature directions, at most the dimension", at_least=0, explore=(1, 1000)
+    )
+    condition_number: float = parameter(
+        50.0,
+        symbol=r"\kappa",
+        meaning="ratio of the singular values of fast and slow features",
+        at_least=1.0,
+        scale="log",
+        explore=(1.0, 1e5),
+    )
+    noise: float = parameter(0.0, **_NOISE)  # type: ignore[arg-type]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.fast > self.dimension:
+            raise ValueError(
+                f"fast (number of fast feature directions) must be at most dimension = {self.dimension}; got {self.fast}"
+            )
+        return self
+
+    @property
+    def blocks(self) -> Blocks:
+        """Variance, fraction and teacher power of the fast and the slow block."""
+        fast = self.fast / self.dimension
+        slow = (self.dimension - self.fast) / self.dimension
+        return Blocks(np.array([1.0, self.condition_number**-2.0]), np.array([fast, slow]), np.ones(2))
+
+
+class PowerLawTeacherStudent(_LinearTeacherStudent):
+    """Feature variances s_k^2 = k^-a and teacher power c_k proportional to k^-b with mean 1, k = 1 ... d.
+
+    Examples
+    --------
+    >>> PowerLawTeacherStudent(samples=30, dimension=3, variance_exponent=2).blocks.variance.round(3)
+    array([1.   , 0.25 , 0.111])
+    """
+
+    variance_exponent: float = parameter(
+        1.0, symbol="a", meaning="decay exponent of the feature variances", at_least=0.0, explore=(0.0, 4.0)
+    )
+    teacher_exponent: float = parameter(
+        0.0, symbol="b", meaning="decay exponent of the teacher's power", at_least=0.0, explore=(0.0, 3.0)
+    )
+    noise: float = parameter(0.0, **_NOISE)  # type: ignore[arg-type]
+
+    @property
+    def blocks(self) -> Blocks:
+        """Variance, fraction 1/d and teacher power of each direction."""
+        k = np.arange(1, self.dimension + 1, dtype=np.float64)
+        power = k**-self.teacher_exponent
+        return Blocks(k**-self.variance_exponent, np.full(k.size, 1.0 / k.size), power / power.mean())
+
+
+#: The parametrisations of the problem and the algorithms that have a meaning here, the default first.
+PROBLEMS: tuple[type[_LinearTeacherStudent], ...] = (TwoScale, TeacherStudent, PowerLawTeacherStudent)
+ALGORITHMS: tuple[type[Algorithm], ...] = (GradientFlow, GradientDescent)
+
+
+def check_pair(problem: Declared, algorithm: Declared) -> None:
+    """Refuse a problem or an algorithm of another phenomenon, naming the ones that exist here."""
+    for name, value, allowed in (("problem", problem, PROBLEMS), ("algorithm", algorithm, ALGORITHMS)):
+        if not isinstance(value, allowed):
+            have = ", ".join(cls.__name__ for cls in allowed)
+            raise ParameterError(f"{name} must be one of {have} for double descent; got {type(value).__name__}")
+
+
+def trained_blocks(problem: _LinearTeacherStudent, algorithm: GradientFlow | GradientDescent) -> Blocks:
+    """Return the blocks as the algorithm sees them: rates rho_b turn s_b^2 into rho_b s_b^2.
+
+    With w = P^(1/2) v, training w at rates P is training v at rate 1 on the features X P^(1/2); R, Q and the errors are
+    the same, and so is the teacher's power per direction.
+    """
+    blocks = problem.blocks
+    if algorithm.rates is None:
+        return blocks
+    if len(algorithm.rates) != blocks.variance.size:
+        raise ParameterError(
+            f"rates (relative learning rate of each block) must be one per block, {blocks.variance.size}; "
+            f"got {len(algorithm.rates)}"
+        )
+    return blocks._replace(variance=blocks.variance * np.asarray(algorithm.rates))

@@ -1,0 +1,160 @@
+"""One declaration per parameter: it validates, and it names options, sliders, sweep axes and labels.
+
+A problem or an algorithm is a frozen pydantic model whose fields are made by :func:`parameter`. Everything that a
+user may turn is such a field, so that :func:`declarations` tells every front end all there is to know about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from dynamics.errors import ParameterError
+
+__all__ = ["Declaration", "Declared", "Matrix", "Vector", "check_whole", "declarations", "parameter"]
+
+
+class Declaration(NamedTuple):
+    """What is known of one parameter.
+
+    ``explore`` is the finite range worth exploring, ``scale`` its natural scale ("linear" or "log"), ``meaning`` one
+    line of words, ``symbol`` LaTeX without dollars, ``default`` None where a value must be given.
+    """
+
+    name: str
+    symbol: str
+    meaning: str
+    scale: Literal["linear", "log"]
+    explore: tuple[float, float] | None
+    default: Any
+
+
+def parameter(
+    default: Any = PydanticUndefined,
+    *,
+    symbol: str,
+    meaning: str,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    scale: Literal["linear", "log"] = "linear",
+    explore: tuple[float, float] | None = None,
+) -> Any:
+    """Declare a parameter: bounds, meaning, symbol and scale, once for all uses."""
+    extra: dict[str, Any] = {"symbol": symbol, "scale": scale, "explore": explore}
+    return Field(default, description=meaning, gt=above, ge=at_least, le=at_most, json_schema_extra=extra)
+
+
+def declarations(model: type[Declared] | Declared) -> dict[str, Declaration]:
+    """Return the declarations of a problem or algorithm class, by parameter name."""
+    cls = model if isinstance(model, type) else type(model)
+    found = {}
+    for name, field in cls.model_fields.items():
+        extra = field.json_schema_extra
+        if not isinstance(extra, dict):
+            raise TypeError(f"{cls.__name__}.{name} is not declared with parameter()")
+        default = None if field.default is PydanticUndefined else field.default
+        meaning = field.description or ""
+        found[name] = Declaration(name, extra["symbol"], meaning, extra["scale"], extra["explore"], default)  # type: ignore[arg-type]
+    return found
+
+
+def _read(value: Any) -> Any:
+    """Turn command-line text and numpy values into plain numbers and lists; refuse truth values."""
+    if isinstance(value, (bool, np.bool_)):
+        raise ValueError("must be a number, not a truth value")  # noqa: TRY004 - a TypeError would escape pydantic
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(item, str) for item in value):
+            return _read(",".join(value))
+        return [_read(item) for item in value]
+    if isinstance(value, str):
+        for text in (value, f"[{value}]"):
+            try:
+                return json.loads(text)
+            except json.JSONDecodeError:
+                continue
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """Make one number a vector of one; leave text to be refused whole."""
+    return [value] if isinstance(value, (int, float)) else value
+
+
+Vector = Annotated[Sequence[float], BeforeValidator(_as_list), AfterValidator(tuple)]
+Matrix = Annotated[Sequence[Vector], AfterValidator(tuple)]
+
+
+class Declared(BaseModel):
+    """Base of all problems and algorithms: frozen, keyword-only, unknown parameters and non-finite numbers refused.
+
+    Raises
+    ------
+    ParameterError
+        Naming every parameter that is not allowed, its meaning, what is allowed and what came.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False)
+
+    #: How the class is called in files and on the command line.
+    label: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Name the class as on the command line: TwoScale is two-scale, SGDMomentum sgd-momentum."""
+        super().__init_subclass__(**kwargs)
+        cls.label = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ParameterError(explain(type(self), error)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_text(cls, value: Any) -> Any:
+        return _read(value)
+
+    def to_json(self) -> str:
+        """Write class and parameters as JSON text, from which :func:`dynamics.results.rebuild` makes an equal object."""
+        where = f"{type(self).__module__}:{type(self).__name__}"
+        return json.dumps({"class": where, **self.model_dump(mode="json")})
+
+
+def explain(cls: type[BaseModel], error: ValidationError) -> str:
+    """Turn pydantic's report into one line that names parameter, meaning, what is allowed and what came."""
+    return "; ".join(_explain_one(cls, detail) for detail in error.errors(include_url=False))
+
+
+def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    where = [str(part) for part in detail["loc"]]
+    if not where:  # a check of several parameters together, or an error that is explained already
+        return message
+    name = where[0]
+    if detail["type"] == "extra_forbidden":
+        return f"{name} is not a parameter of {cls.__name__}; its parameters are {', '.join(cls.model_fields)}"
+    meaning = cls.model_fields[name].description if name in cls.model_fields else None
+    what = f"{name} ({meaning})" if meaning else name
+    if detail["type"] == "missing":
+        return f"{what} must be given"
+    if not message.startswith("must"):
+        message = f"must be {message}"
+    index = f" at index {where[1]}" if len(where) > 1 and where[1].isdigit() else ""
+    return f"{what} {message}; got {detail['input']!r}{index}"
+
+
+def check_whole(name: str, value: Any, *, at_least: int) -> int:
+    """Check a count given to a function (``1e9`` will do, ``True`` and 3.5 will not) and return it as an int."""
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or value != value or value in (float("inf"), -float("inf")) or int(value) != value or value < at_least:
+        raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {value!r}")
+    return int(value)

@@ -1,0 +1,125 @@
+"""Declared schedules: how a coefficient of an algorithm changes with the step, as data that can be written down."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from dynamics.errors import ParameterError
+from dynamics.parameters import Declared, Vector, parameter
+
+__all__ = ["Coefficient", "Schedule", "SoftplusDecay", "StepTable", "is_constant", "values_at"]
+
+
+class Schedule(Declared):
+    """A coefficient a_i at step i = 0, 1, 2, ... (the value that step i + 1 uses is a_i)."""
+
+    kinds: ClassVar[dict[str, type[Schedule]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the schedule under its name, so that text and files can name it."""
+        super().__init_subclass__(**kwargs)
+        Schedule.kinds[cls.label] = cls
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``."""
+        raise NotImplementedError
+
+    @model_serializer(mode="wrap")
+    def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"schedule": self.label, **handler(self)}
+
+
+class SoftplusDecay(Schedule):
+    """a_i = initial * log(1 + exp(-rate i)) / log 2: ``initial`` at step 0, then to zero like exp(-rate i).
+
+    The schedule of the Q-regularisation of Pezeshki et al. (arXiv 2112.03215, figure 6).
+    """
+
+    initial: float = parameter(0.6, symbol="a_0", meaning="value at step 0", at_least=0.0, explore=(0.0, 0.9))
+    rate: float = parameter(1e-3, symbol="r", meaning="decay rate per step", above=0.0, scale="log", explore=(1e-5, 1))
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``."""
+        return self.initial * np.log1p(np.exp(-self.rate * steps)) / np.log(2.0)
+
+
+class StepTable(Schedule):
+    """Piecewise constant: ``values[k]`` from step ``steps[k]`` on; ``steps`` starts at 0 and increases."""
+
+    steps: Vector = parameter((0,), symbol="i_k", meaning="steps at which the value changes, the first one 0")
+    values: Vector = parameter((0.0,), symbol="a_k", meaning="value from each of these steps on, not negative")
+
+    @model_validator(mode="after")
+    def _check(self) -> StepTable:
+        starts = np.asarray(self.steps)
+        if len(self.steps) != len(self.values) or not len(self.steps):
+            raise ValueError(f"steps and values must be equally many; got {len(self.steps)} and {len(self.values)}")
+        if starts[0] != 0 or np.any(np.diff(starts) <= 0) or np.any(starts != np.rint(starts)):
+            raise ValueError(f"steps must be whole, start at 0 and increase; got {self.steps}")
+        if min(self.values) < 0:
+            raise ValueError(f"values must not be negative; got {min(self.values)}")
+        return self
+
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``."""
+        return np.asarray(self.values, dtype=np.float64)[np.searchsorted(self.steps, steps, side="right") - 1]
+
+
+def _from_text(value: Any) -> Any:
+    """Read ``softplus-decay:0.6,0.001`` and the dictionaries that files hold; leave everything else alone."""
+    if isinstance(value, str):
+        name, _, rest = value.partition(":")
+        cls = _kind(name)
+        texts = rest.split(",") if rest else []
+        return cls(**dict(zip(cls.model_fields, texts, strict=False)))
+    if isinstance(value, dict) and "schedule" in value:
+        return _kind(value["schedule"])(**{key: item for key, item in value.items() if key != "schedule"})
+    return value
+
+
+def _kind(name: str) -> type[Schedule]:
+    if name not in Schedule.kinds:
+        raise ValueError(f"must be a number or one of the schedules {', '.join(sorted(Schedule.kinds))}; got {name!r}")
+    return Schedule.kinds[name]
+
+
+def _not_negative(value: float | Schedule) -> float | Schedule:
+    if isinstance(value, (int, float)) and value < 0:
+        raise ValueError("must not be negative")
+    return value
+
+
+#: A non-negative number, or a schedule of such numbers.
+Coefficient = Annotated[float | SerializeAsAny[Schedule], BeforeValidator(_from_text), AfterValidator(_not_negative)]
+
+
+def is_constant(coefficient: float | Schedule) -> bool:
+    """Whether the coefficient is a plain number."""
+    return not isinstance(coefficient, Schedule)
+
+
+def values_at(coefficient: float | Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the coefficient at each of ``steps``.
+
+    Examples
+    --------
+    >>> values_at(StepTable(steps=[0, 10], values=[0.5, 0.1]), np.array([0, 9, 10, 99]))
+    array([0.5, 0.5, 0.1, 0.1])
+    """
+    if not isinstance(coefficient, Schedule):
+        return np.full(steps.shape, float(coefficient))
+    values = coefficient.at(steps)
+    if not np.isfinite(values).all():
+        raise ParameterError(f"schedule {coefficient!r} must be finite at every step")
+    return values
