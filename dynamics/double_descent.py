@@ -36,6 +36,7 @@ __all__ = [
     "VARIABLES",
     "Blocks",
     "PowerLawTeacherStudent",
+    "Problem",
     "TeacherStudent",
     "TwoScale",
     "check_pair",
@@ -70,8 +71,8 @@ class Blocks(NamedTuple):
         return float(self.fraction @ self.power)
 
 
-class _LinearTeacherStudent(Declared):
-    """What the three parametrisations share."""
+class Problem(Declared):
+    """What all parametrisations of the problem share."""
 
     samples: int = parameter(
         150, symbol="n", meaning="number of training samples", at_least=1, scale="log", explore=(10, 1000)
@@ -118,7 +119,7 @@ _NOISE = {
 }
 
 
-class TeacherStudent(_LinearTeacherStudent):
+class TeacherStudent(Problem):
     """A teacher-student problem given by its blocks of feature directions (see the module for all normalisations).
 
     E_G carries its 1/2 and is measured on noiseless labels. With sum_b w_b c_b = 1 (as in the paper) the label variance
@@ -167,7 +168,7 @@ class TeacherStudent(_LinearTeacherStudent):
         return Blocks(np.array(self.variances, dtype=np.float64), fraction, power)
 
 
-class TwoScale(_LinearTeacherStudent):
+class TwoScale(Problem):
     """The paper's problem: p fast directions of singular value 1 and d - p slow ones of singular value 1/kappa.
 
     Examples
@@ -205,7 +206,7 @@ class TwoScale(_LinearTeacherStudent):
         return Blocks(np.array([1.0, self.condition_number**-2.0]), np.array([fast, slow]), np.ones(2))
 
 
-class PowerLawTeacherStudent(_LinearTeacherStudent):
+class PowerLawTeacherStudent(Problem):
     """Feature variances s_k^2 = k^-a and teacher power c_k proportional to k^-b with mean 1, k = 1 ... d.
 
     Examples
@@ -231,7 +232,7 @@ class PowerLawTeacherStudent(_LinearTeacherStudent):
 
 
 #: The parametrisations of the problem and the algorithms that have a meaning here, the default first.
-PROBLEMS: tuple[type[_LinearTeacherStudent], ...] = (TwoScale, TeacherStudent, PowerLawTeacherStudent)
+PROBLEMS: tuple[type[Problem], ...] = (TwoScale, TeacherStudent, PowerLawTeacherStudent)
 ALGORITHMS: tuple[type[Algorithm], ...] = (GradientFlow, GradientDescent)
 
 
@@ -243,7 +244,7 @@ def check_pair(problem: Declared, algorithm: Declared) -> None:
             raise ParameterError(f"{name} must be one of {have} for double descent; got {type(value).__name__}")
 
 
-def trained_blocks(problem: _LinearTeacherStudent, algorithm: GradientFlow | GradientDescent) -> Blocks:
+def trained_blocks(problem: Problem, algorithm: GradientFlow | GradientDescent) -> Blocks:
     """Return the blocks as the algorithm sees them: rates rho_b turn s_b^2 into rho_b s_b^2.
 
     With w = P^(1/2) v, training w at rates P is training v at rate 1 on the features X P^(1/2); R, Q and the errors are

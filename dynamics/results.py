@@ -58,10 +58,10 @@ def answer(
     import xarray as xr
 
     def described(name: str) -> dict[str, str]:
-        if name.endswith("_error"):
-            of = names[name.removesuffix("_error")]
-            return {"symbol": rf"\Delta {of.symbol}", "long_name": f"what theory allows for in the {of.meaning}"}
-        return {"symbol": names[name].symbol, "long_name": names[name].meaning} if name in names else {}
+        if name in names:
+            return {"symbol": names[name].symbol, "long_name": names[name].meaning}
+        of = names.get(name.removesuffix("_error"))
+        return {} if of is None else {"symbol": rf"\Delta {of.symbol}", "long_name": f"allowed error of the {of.meaning}"}
 
     data = {name: (dims, values, described(name)) for name, (dims, values) in variables.items()}
     coords = {name: (name, values, described(name)) for name, values in coordinates.items()}

@@ -1,0 +1,141 @@
+"""The high-dimensional limit of every curve, and its first correction in 1/d, for any spectrum, filter and schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from analytic.double_descent._contour import choose_nodes, contour
+from analytic.double_descent._kernels import Curves, Kernels, kernels
+from analytic.double_descent._spectrum import Spectrum, merged
+from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import Problem, trained_blocks
+from dynamics.errors import ParameterError
+from dynamics.filters import spectral_filters
+from dynamics.schedules import Schedule, values_at
+
+__all__ = ["Evaluation", "asymptotic_learning_rate", "exact", "prepare", "spectrum_of"]
+
+Array = NDArray[Any]
+
+
+def spectrum_of(problem: Problem, algorithm: GradientFlow | GradientDescent | None = None) -> Spectrum:
+    """Return the asymptotic spectrum as the algorithm sees it."""
+    blocks = problem.blocks if algorithm is None else trained_blocks(problem, algorithm)
+    return Spectrum(merged(blocks), problem.sampling_ratio)
+
+
+def asymptotic_learning_rate(problem: Problem, algorithm: GradientDescent) -> float | Schedule:
+    """Return the step size, or what ``learning_rate=None`` means in theory: 1/(lambda_+ + l2).
+
+    Raises
+    ------
+    ParameterError
+        When a constant step is above the stability bound 2/((1 + a) lambda_+ + l2).
+    """
+    largest = spectrum_of(problem, algorithm).edges()[1]
+    if algorithm.learning_rate is None:
+        return 1.0 / (largest + float(values_at(algorithm.l2, np.zeros(1, dtype=np.int64))[0]))
+    if algorithm.scheduled:
+        return algorithm.learning_rate
+    step, l2, penalty = (float(value) for value in (algorithm.learning_rate, algorithm.l2, algorithm.output_penalty))  # type: ignore[arg-type]
+    bound = 2.0 / ((1.0 + penalty) * largest + l2)
+    if step > bound:
+        raise ParameterError(
+            f"learning_rate (step size) must be at most 2/((1 + output_penalty) lambda_+ + l2) = {bound:.6g}, above which "
+            f"gradient descent diverges (lambda_+ = {largest:.6g}); got {step:g}. Lower it, or simulate with "
+            "on_divergence='mark'"
+        )
+    return step
+
+
+class Evaluation(NamedTuple):
+    """Filters of an algorithm with the kernels of a problem: whatever is asked of the limit is made from these."""
+
+    spectrum: Spectrum
+    limit: Kernels
+    correction: Kernels | None
+    filters: Callable[[Array, Array], tuple[Array, Array]]
+    quadrature_error: float
+
+
+def prepare(
+    problem: Problem,
+    algorithm: GradientFlow | GradientDescent,
+    times: Array,
+    *,
+    accuracy: float,
+    correction: bool = True,
+) -> Evaluation:
+    """Choose a contour that serves all ``times`` to ``accuracy``, and evaluate the kernels on it."""
+    if not 1e-14 <= accuracy <= 1e-3:
+        raise ParameterError(f"accuracy (largest error of the contour integrals) must be in [1e-14, 1e-3]; got {accuracy!r}")
+    spectrum = spectrum_of(problem, algorithm)
+    step: Any = asymptotic_learning_rate(problem, algorithm) if isinstance(algorithm, GradientDescent) else None
+    fastest = 1.0 if step is None else float(values_at(step, np.arange(1)).max())
+
+    def filters(eigenvalues: Array, at: Array) -> tuple[Array, Array]:
+        return spectral_filters(algorithm, eigenvalues, at, step)
+
+    few = times[np.unique(np.linspace(0, times.size - 1, 40).astype(int))]
+    with threadpool_limits(1):
+        nodes, error, encloses = choose_nodes(
+            spectrum, lambda x: filters(x, few), fastest * float(times[-1]), accuracy
+        )
+        around = contour(spectrum, nodes, encloses)
+        limit = kernels(around, correction=False)
+        next_order = kernels(around, correction=True) if correction else None
+        untrained = limit.curves(np.zeros((1, around.z.size)), np.ones((1, around.z.size)))
+    # at h = 1 the exact answer is R = 0 and bias = <c>: a wrong zeta anywhere shows here
+    mean_power = spectrum.blocks.mean_power
+    slip = max(abs(float(untrained.alignment[0])), abs(float(untrained.bias[0]) - mean_power))
+    if not slip <= 10.0 * accuracy * max(1.0, mean_power):
+        raise ArithmeticError(f"the contour integral misses its check by {slip:.1e}; please report this problem: {problem!r}")
+    return Evaluation(spectrum, limit, next_order, filters, 3.0 * (error + slip))
+
+
+def _errors(problem: Problem, curves: Curves, constant: float) -> dict[str, Array]:
+    """Turn the parts into R, Q, E_G and E_T; ``constant`` is <c> for the limit and 0 for a correction."""
+    variance = problem.noise**2
+    twice = curves.bias + variance * curves.variance
+    alignment = curves.alignment
+    return {
+        "alignment": alignment,
+        "norm": twice - constant + 2.0 * alignment,
+        "generalization_error": twice / 2.0,
+        "training_error": (curves.fit + variance * curves.fit_noise) / (2.0 * problem.sampling_ratio),
+    }
+
+
+def exact(
+    problem: Problem, algorithm: GradientFlow | GradientDescent, times: Array, *, accuracy: float, next_order: bool
+) -> dict[str, Array]:
+    """Return R, Q, E_G, E_T and what each may be off by (``<name>_error``).
+
+    The limit n, d -> infinity at fixed n/d is off by C(t)/d + O(1/d^2) from the mean over data, and C is known: it is
+    the limit's allowance, or (``next_order``) added. What remains is estimated as twice the square of the largest
+    relative correction over the times asked for; the accuracy of the quadrature is always part of the allowance.
+    """
+    ready = prepare(problem, algorithm, times, accuracy=accuracy)
+    assert ready.correction is not None
+    with threadpool_limits(1):
+        f, h = ready.filters(ready.limit.z, times)
+        limit, first = ready.limit.curves(f, h), ready.correction.curves(f, h)
+    mean_power = ready.spectrum.blocks.mean_power
+    values = _errors(problem, limit, mean_power)
+    corrections = {name: item / problem.dimension for name, item in _errors(problem, first, 0.0).items()}
+    total = mean_power + problem.noise**2
+    scales = {"alignment": mean_power, "norm": mean_power, "generalization_error": mean_power / 2.0}
+    scales["training_error"] = total / 2.0
+    answer = {}
+    for name, value in values.items():
+        known = corrections[name]
+        second = 2.0 * float(np.abs(known).max()) ** 2 / scales[name] if scales[name] > 0 else 0.0
+        numerical = ready.quadrature_error * max(1.0, total)
+        answer[name] = value + known if next_order else value
+        answer[f"{name}_error"] = second + numerical + (np.zeros_like(known) if next_order else np.abs(known))
+    return answer
