@@ -68,7 +68,11 @@ class GradientDescent(_RateMixin):
 
     discrete: ClassVar[bool] = True
     learning_rate: Coefficient | None = parameter(
-        None, symbol=r"\eta", meaning="step size; none means 1/(largest eigenvalue + l2)", scale="log", explore=(1e-3, 1)
+        None,
+        symbol=r"\eta",
+        meaning="step size; none means 1/(largest eigenvalue + l2)",
+        scale="log",
+        explore=(1e-3, 1),
     )
     l2: Coefficient = parameter(
         0.0, symbol=r"\lambda", meaning="L2 penalty on the weights", scale="log", explore=(0.0, 1.0)

@@ -80,6 +80,9 @@ class Problem(Declared):
     dimension: int = parameter(
         100, symbol="d", meaning="number of feature directions", at_least=1, scale="log", explore=(10, 1000)
     )
+    noise: float = parameter(
+        0.0, symbol=r"\sigma", meaning="standard deviation of the label noise", at_least=0.0, explore=(0.0, 1.0)
+    )
 
     @property
     def blocks(self) -> Blocks:
@@ -111,14 +114,6 @@ class Problem(Declared):
         return counts
 
 
-_NOISE = {
-    "symbol": r"\sigma",
-    "meaning": "standard deviation of the label noise",
-    "at_least": 0.0,
-    "explore": (0.0, 1.0),
-}
-
-
 class TeacherStudent(Problem):
     """A teacher-student problem given by its blocks of feature directions (see the module for all normalisations).
 
@@ -141,13 +136,14 @@ class TeacherStudent(Problem):
     teacher_power: Vector | None = parameter(
         None, symbol="c_b", meaning="teacher's power per direction in each block; none means 1"
     )
-    noise: float = parameter(0.0, **_NOISE)  # type: ignore[arg-type]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         count = len(self.variances)
         if not count or min(self.variances) <= 0:
-            raise ValueError(f"variances (variance of the features in each block) must be above 0; got {self.variances}")
+            raise ValueError(
+                f"variances (variance of the features in each block) must be above 0; got {self.variances}"
+            )
         for name, values in (("fractions", self.fractions), ("teacher_power", self.teacher_power)):
             if values is not None and len(values) != count:
                 raise ValueError(f"{name} must have one value per block, {count}; got {len(values)}")
@@ -178,7 +174,11 @@ class TwoScale(Problem):
     """
 
     fast: int = parameter(
-        60, symbol="p", meaning="number of fast feature directions, at most the dimension", at_least=0, explore=(1, 1000)
+        60,
+        symbol="p",
+        meaning="number of fast feature directions, at most the dimension",
+        at_least=0,
+        explore=(1, 1000),
     )
     condition_number: float = parameter(
         50.0,
@@ -188,7 +188,6 @@ class TwoScale(Problem):
         scale="log",
         explore=(1.0, 1e5),
     )
-    noise: float = parameter(0.0, **_NOISE)  # type: ignore[arg-type]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -221,7 +220,6 @@ class PowerLawTeacherStudent(Problem):
     teacher_exponent: float = parameter(
         0.0, symbol="b", meaning="decay exponent of the teacher's power", at_least=0.0, explore=(0.0, 3.0)
     )
-    noise: float = parameter(0.0, **_NOISE)  # type: ignore[arg-type]
 
     @property
     def blocks(self) -> Blocks:

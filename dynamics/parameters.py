@@ -155,6 +155,12 @@ def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
 def check_whole(name: str, value: Any, *, at_least: int) -> int:
     """Check a count given to a function (``1e9`` will do, ``True`` and 3.5 will not) and return it as an int."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or value != value or value in (float("inf"), -float("inf")) or int(value) != value or value < at_least:
+    if (
+        not number
+        or value != value
+        or value in (float("inf"), -float("inf"))
+        or int(value) != value
+        or value < at_least
+    ):
         raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {value!r}")
     return int(value)

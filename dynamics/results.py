@@ -61,7 +61,9 @@ def answer(
         if name in names:
             return {"symbol": names[name].symbol, "long_name": names[name].meaning}
         of = names.get(name.removesuffix("_error"))
-        return {} if of is None else {"symbol": rf"\Delta {of.symbol}", "long_name": f"allowed error of the {of.meaning}"}
+        return (
+            {} if of is None else {"symbol": rf"\Delta {of.symbol}", "long_name": f"allowed error of the {of.meaning}"}
+        )
 
     data = {name: (dims, values, described(name)) for name, (dims, values) in variables.items()}
     coords = {name: (name, values, described(name)) for name, values in coordinates.items()}

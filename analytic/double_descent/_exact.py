@@ -18,7 +18,7 @@ from dynamics.errors import ParameterError
 from dynamics.filters import spectral_filters
 from dynamics.schedules import Schedule, values_at
 
-__all__ = ["Evaluation", "asymptotic_learning_rate", "exact", "prepare", "spectrum_of"]
+__all__ = ["Evaluation", "asymptotic_learning_rate", "edges", "exact", "prepare", "spectrum_of"]
 
 Array = NDArray[Any]
 
@@ -27,6 +27,21 @@ def spectrum_of(problem: Problem, algorithm: GradientFlow | GradientDescent | No
     """Return the asymptotic spectrum as the algorithm sees it."""
     blocks = problem.blocks if algorithm is None else trained_blocks(problem, algorithm)
     return Spectrum(merged(blocks), problem.sampling_ratio)
+
+
+def edges(problem: Problem) -> tuple[float, float]:
+    """Return the edges (lambda_-, lambda_+) of the asymptotic spectrum of X^T X, the null space at n < d apart.
+
+    lambda_- is 0 at n = d. One block of variance s^2: s^2 (sqrt(n/d) -+ 1)^2. The largest eigenvalue of a sample lies
+    below lambda_+ by O(d^(-2/3)).
+
+    Examples
+    --------
+    >>> from dynamics.double_descent import TwoScale
+    >>> edges(TwoScale(samples=400, dimension=100, condition_number=1))
+    (1.0, 9.0)
+    """
+    return spectrum_of(problem).edges()
 
 
 def asymptotic_learning_rate(problem: Problem, algorithm: GradientDescent) -> float | Schedule:
@@ -73,7 +88,9 @@ def prepare(
 ) -> Evaluation:
     """Choose a contour that serves all ``times`` to ``accuracy``, and evaluate the kernels on it."""
     if not 1e-14 <= accuracy <= 1e-3:
-        raise ParameterError(f"accuracy (largest error of the contour integrals) must be in [1e-14, 1e-3]; got {accuracy!r}")
+        raise ParameterError(
+            f"accuracy (largest error of the contour integrals) must be in [1e-14, 1e-3]; got {accuracy!r}"
+        )
     spectrum = spectrum_of(problem, algorithm)
     step: Any = asymptotic_learning_rate(problem, algorithm) if isinstance(algorithm, GradientDescent) else None
     fastest = 1.0 if step is None else float(values_at(step, np.arange(1)).max())
@@ -83,9 +100,7 @@ def prepare(
 
     few = times[np.unique(np.linspace(0, times.size - 1, 40).astype(int))]
     with threadpool_limits(1):
-        nodes, error, encloses = choose_nodes(
-            spectrum, lambda x: filters(x, few), fastest * float(times[-1]), accuracy
-        )
+        nodes, error, encloses = choose_nodes(spectrum, lambda x: filters(x, few), fastest * float(times[-1]), accuracy)
         around = contour(spectrum, nodes, encloses)
         limit = kernels(around, correction=False)
         next_order = kernels(around, correction=True) if correction else None
@@ -94,7 +109,9 @@ def prepare(
     mean_power = spectrum.blocks.mean_power
     slip = max(abs(float(untrained.alignment[0])), abs(float(untrained.bias[0]) - mean_power))
     if not slip <= 10.0 * accuracy * max(1.0, mean_power):
-        raise ArithmeticError(f"the contour integral misses its check by {slip:.1e}; please report this problem: {problem!r}")
+        raise ArithmeticError(
+            f"the contour integral misses its check by {slip:.1e}; please report this problem: {problem!r}"
+        )
     return Evaluation(spectrum, limit, next_order, filters, 3.0 * (error + slip))
 
 

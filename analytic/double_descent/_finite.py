@@ -34,7 +34,8 @@ def finite(
         E_T = (1/2n) [sum_i L_i h_i^2 (V^T Theta V)_ii + sigma^2 (sum_i h_i^2 + n - d)]
 
     (arXiv 2112.03215, eqs. 9-10, extended to any teacher power, to E_T and to n < d). ``learning_rate=None`` is each
-    sample's own 1/(largest eigenvalue + l2).
+    sample's own 1/(largest eigenvalue + l2). ``<name>_error`` bounds the rounding: d eps times the ratio of the largest
+    to the smallest singular value that is not zero, relative to the curve at t = 0.
     """
     if data is None or "inputs" not in data:
         raise ParameterError(
@@ -72,9 +73,11 @@ def _one(problem: Problem, algorithm: GradientFlow | GradientDescent, times: Arr
     twice = (((h @ (features * target)) * h).sum(axis=1) + sigma2 * (f**2 * eigenvalues) @ np.diag(features)) / d
     left = (h**2 * eigenvalues) @ np.diag(target) + sigma2 * ((h**2).sum(axis=1) + n - d)
     mean_power = problem.blocks.mean_power
-    return {
+    curves = {
         "alignment": alignment,
         "norm": twice - mean_power + 2.0 * alignment,
         "generalization_error": twice / 2.0,
         "training_error": left / (2.0 * n),
     }
+    rounding = d * np.finfo(float).eps * singular[0] / singular[-1] * (mean_power + sigma2)
+    return curves | {f"{name}_error": np.full(times.size, rounding) for name in curves}

@@ -123,14 +123,15 @@ def _u(spectrum: Spectrum, one: _Points, two: _Points) -> Array:
     s2 = spectrum.blocks.variance
     rest = one.zeta * spectrum.mean(one.powers[1])
     cross = two.zeta * _pair_mean(spectrum, s2, one.powers[1], two.powers[1])
-    return spectrum.alpha / ((spectrum.alpha - 1.0) + rest[:, None] + cross)
+    pairs: Array = spectrum.alpha / ((spectrum.alpha - 1.0) + rest[:, None] + cross)
+    return pairs
 
 
 def _pair_limit(spectrum: Spectrum, one: _Points, two: _Points) -> Array:
     return _u(spectrum, one, two) * _pair_mean(spectrum, spectrum.blocks.power, one.powers[1], two.powers[1])
 
 
-def _pair_correction(spectrum: Spectrum, one: _Points, two: _Points) -> Array:
+def _pair_correction(spectrum: Spectrum, one: _Points, two: _Points) -> Any:
     """<(c/s2) (Y + q s2 r_1 r_2)> over all pairs."""
     s2, c = spectrum.blocks.variance, spectrum.blocks.power
     u = _u(spectrum, one, two)
@@ -141,7 +142,7 @@ def _pair_correction(spectrum: Spectrum, one: _Points, two: _Points) -> Array:
     left, right = mean(s2**2, 2, 1), mean(s2**2, 1, 2)
     grow = u**2 / spectrum.alpha
 
-    def weighted(weight: Array) -> Array:
+    def weighted(weight: Array) -> Any:
         """<weight Y>."""
         first = one.twist[:, None] * mean(weight * s2**2, 2, 1) + one.slope[:, None] * mean(weight * s2**3, 3, 1)
         second = two.twist * mean(weight * s2**2, 1, 2) + two.slope * mean(weight * s2**3, 1, 3)

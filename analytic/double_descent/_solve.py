@@ -19,10 +19,13 @@ from dynamics.times import check_times
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["METHODS", "solve"]
+__all__ = ["METHODS", "METHODS_ON_DATA", "solve"]
 
 #: The methods of :func:`solve`, the default first.
 METHODS = ("exact", "next_order", "finite", "published", "published_corrected")
+
+#: Those that answer for given data.
+METHODS_ON_DATA = ("finite",)
 
 
 def solve(
@@ -58,7 +61,7 @@ def solve(
         For ``"finite"``: what ``simulations.double_descent.sample`` returns.
     accuracy : float
         Largest error of the contour integrals (``"exact"``, ``"next_order"``); it fixes the number of nodes, and the
-        error reached is estimated and stored. 1e-12 to 1e-3.
+        error reached is estimated and stored. 1e-14 to 1e-3.
 
     Raises
     ------
@@ -88,10 +91,13 @@ def solve(
         values = formula(problem, algorithm, when)  # type: ignore[arg-type]
     coordinates: dict[str, Any] = {"time": when}
     if method == "finite":
-        coordinates["run"] = np.arange(next(iter(values.values())).shape[0])
+        assert data is not None
+        coordinates["run"] = data["run"].values if "run" in data.coords else np.arange(data.sizes["run"])
+    variables: dict[str, tuple[tuple[str, ...], Any]]
     variables = {name: (("run", "time") if item.ndim == 2 else ("time",), item) for name, item in values.items()}
     if isinstance(algorithm, GradientDescent) and method in {"exact", "next_order"}:
         step = asymptotic_learning_rate(problem, algorithm)
         if isinstance(step, float):
             variables["learning_rate"] = ((), np.float64(step))
-    return answer(problem, algorithm, variables, coordinates, kind="theory", method=method, names=VARIABLES)
+    seed = None if data is None else data.attrs.get("seed")
+    return answer(problem, algorithm, variables, coordinates, kind="theory", method=method, seed=seed, names=VARIABLES)

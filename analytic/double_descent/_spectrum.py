@@ -25,7 +25,7 @@ Array = NDArray[Any]
 def merged(blocks: Blocks) -> Blocks:
     """Join blocks of equal variance (their power is the weighted mean) and drop those of fraction 0; sorted, largest first."""
     variance, which = np.unique(blocks.variance[blocks.fraction > 0], return_inverse=True)
-    fraction = np.bincount(which, blocks.fraction[blocks.fraction > 0])
+    fraction: Array = np.bincount(which, blocks.fraction[blocks.fraction > 0])
     power = np.bincount(which, (blocks.fraction * blocks.power)[blocks.fraction > 0]) / fraction
     return Blocks(variance[::-1].copy(), fraction[::-1].copy(), power[::-1].copy())
 
@@ -60,7 +60,21 @@ class Spectrum(NamedTuple):
         s2 = self.blocks.variance
         # <s2/(s2+zeta)> lies between s/(s+zeta) at the smallest and at the largest s2
         low, high = (math.log(s * (1.0 / self.alpha - 1.0)) for s in (s2.min(), s2.max()))
-        return math.exp(_root(lambda y: float(self.mean(s2 / (s2 + math.exp(y)))) - self.alpha, low - 1e-9, high + 1e-9))
+        return math.exp(
+            _root(lambda y: float(self.mean(s2 / (s2 + math.exp(y)))) - self.alpha, low - 1e-9, high + 1e-9)
+        )
+
+    def zeta_of_penalty(self, penalty: float) -> float:
+        """Return the root zeta >= 0 of penalty = zeta (alpha - df1(zeta)): the zeta of z = -penalty."""
+        if penalty == 0.0:
+            return self.null_zeta() if self.alpha < 1.0 else 0.0
+        low, high = penalty / self.alpha, (penalty + self.blocks.fraction @ self.blocks.variance) / self.alpha
+        zeta = math.exp(
+            _root(lambda y: -float(self.z(math.exp(y))) / penalty - 1.0, math.log(low) - 1e-9, math.log(high) + 1e-9)
+        )
+        for _ in range(2):  # the logarithm's rounding leaves a few units of the last digit
+            zeta -= float((self.z(zeta) + penalty) / self.slope(zeta))
+        return zeta
 
     def edges(self) -> tuple[float, float]:
         """Return the smallest and the largest edge of the bulk; the smallest is 0 at alpha = 1.

@@ -1,0 +1,44 @@
+# Everything runs in .venv, made once by plain venv and pip from the lock file. Needs Python 3.11 or newer, and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help figures test slow check bench clean
+
+help:
+	@echo "make figures  regenerate all figures (quick preset) in pictures/ and print their agreement"
+	@echo "make test     quick test suite"
+	@echo "make slow     long tests"
+	@echo "make check    format, lint, types, layer contracts, examples"
+	@echo "make bench    timings and long measurements"
+	@echo "make clean    remove .venv, pictures and caches"
+
+figures: .venv/installed
+	$(BIN)/dynamics figures --overwrite --out pictures
+
+test: .venv/installed
+	$(BIN)/pytest -q -m "not slow"
+
+slow: .venv/installed
+	$(BIN)/pytest -q -m slow
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q --doctest-modules --doctest-glob=README.md README.md dynamics analytic simulations figures
+
+bench: .venv/installed
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find dynamics analytic simulations figures tests benchmarks -name __pycache__ -type d -exec rm -rf {} +
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Say make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,96 @@
+"""What the figures of double descent share: the step size, checked ensembles, and the depth of a second descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from analytic.double_descent import edges, solve
+from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import Problem
+from figures.cases import FALSE_ALARM
+from figures.comparison import compare
+from figures.registry import Preset
+from figures.style import COLOURS
+from simulations.double_descent import simulate
+
+__all__ = ["LITERAL_STEPS", "PAPER", "RUNS", "checked", "curve", "depth", "descent", "draw_case", "error_axes"]
+
+PAPER = "arXiv:2112.03215"
+RUNS = {"quick": 40, "full": 400}
+
+#: Up to here runs iterate the algorithm literally; beyond, the same draws go on in the eigenbasis.
+LITERAL_STEPS = 10_000
+
+
+def descent(problem: Problem, **options: Any) -> GradientDescent:
+    """Return gradient descent at the step 1/lambda_+ of the limit, the same number for theory and every run."""
+    return GradientDescent(learning_rate=1.0 / edges(problem)[1], **options)
+
+
+def checked(
+    problem: Problem,
+    algorithm: GradientFlow | GradientDescent,
+    times: NDArray[Any],
+    preset: Preset,
+    seed: int,
+    *,
+    cases: int = 1,
+    literal: bool = True,
+) -> xr.Dataset:
+    """Compare exact theory with runs, as one of ``cases`` comparisons of a figure."""
+    runs = RUNS[preset]
+    early = times[times <= LITERAL_STEPS] if literal else times[:0]
+    late = times[early.size :]
+    parts = [
+        simulate(problem, algorithm, when, runs=runs, seed=seed, method=method)
+        for method, when in (("literal", early), ("eigenbasis", late))
+        if when.size
+    ]
+    if any(part.attrs.get("cancelled") for part in parts):
+        raise KeyboardInterrupt
+    joined = parts[0]
+    if len(parts) > 1:
+        joined = xr.concat(
+            parts, "time", data_vars="minimal", coords="minimal", compat="override", combine_attrs="override"
+        )
+        joined.attrs["method"] = f"literal iteration (eigenbasis beyond {LITERAL_STEPS} steps)"
+    return compare(solve(problem, algorithm, times), joined, false_alarm=FALSE_ALARM / cases)
+
+
+def curve(data: xr.Dataset, kind: str, variable: str = "generalization_error") -> NDArray[np.float64]:
+    """Return one curve of a comparison: kind "theory", "mean" or "standard_error"."""
+    return np.asarray(data[kind].sel(variable=variable).values, dtype=np.float64)
+
+
+def depth(values: NDArray[np.float64]) -> float:
+    """Return how deep a double descent is: the largest rise above what came before that is also fallen again later."""
+    rise = values - np.minimum.accumulate(values)
+    fall = values - np.minimum.accumulate(values[::-1])[::-1]
+    return float(np.minimum(rise, fall).max())
+
+
+def draw_case(axes: Axes, data: xr.Dataset, colour: str, name: str, variable: str = "generalization_error") -> None:
+    """Draw exact theory as a line and the runs as points with their band."""
+    time, mean, error = data["time"].values, curve(data, "mean", variable), curve(data, "standard_error", variable)
+    axes.plot(time, curve(data, "theory", variable), color=colour, label=name)
+    axes.fill_between(time, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.25, linewidth=0)
+    every = max(1, time.size // 20)
+    axes.plot(time[::every], mean[::every], "o", color=colour, markersize=2.6)
+
+
+def error_axes(axes: Axes, title: str, *, top: float = 0.5, x: str = "steps $t$") -> None:
+    """Label axes for a generalization error over time."""
+    axes.set_xscale("log")
+    axes.set_ylim(0.0, top)
+    axes.set_xlabel(x)
+    axes.set_ylabel("generalization error $E_G$")
+    axes.set_title(title)
+
+
+PUBLISHED = {"linestyle": "--", "linewidth": 1.1}
+GREY = COLOURS[-1]

@@ -1,0 +1,71 @@
+"""Saving and loading answers: one netCDF file, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import xarray as xr
+
+from dynamics.errors import ParameterError
+
+__all__ = ["check_free", "load", "save", "write_bytes"]
+
+
+def save(answer: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write an answer, a comparison or a figure's data to a netCDF file, and return its path.
+
+    The file appears whole or not at all, whatever happens while it is written.
+
+    Raises
+    ------
+    ParameterError
+        When the file exists (and ``overwrite`` is not set) or the folder cannot be written.
+    """
+    return write_bytes(bytes(answer.to_netcdf(engine="h5netcdf")), path, overwrite=overwrite)
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read back what :func:`save` wrote, into memory.
+
+    Raises
+    ------
+    ParameterError
+        When there is no such file, or it is not netCDF.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ParameterError(f"path must be an existing file; got {path}")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"path must be a netCDF file; {path} cannot be read: {error}") from None
+
+
+def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Write next to the target, flush to the disk, and move into place."""
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ParameterError(f"path must be a file that can be written; {path}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse at once a target that exists or whose folder cannot be written."""
+    path = Path(path)
+    if path.is_dir():
+        raise ParameterError(f"path must be a file; {path} is a folder")
+    if path.exists() and not overwrite:
+        raise ParameterError(f"path must not exist yet (or say overwrite); got {path}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ParameterError(f"path must lie in a folder that can be written; got {path.parent}")

@@ -1,0 +1,77 @@
+"""How pictures look: one set of matplotlib options, colours that colour-blind readers can tell apart, captions."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "captioned", "label", "new_figure", "picture_bytes", "styled"]
+
+#: Okabe and Ito's palette, without its yellow, which is too light for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+_OPTIONS: dict[str, Any] = {
+    "axes.grid": True,
+    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.titlesize": 10,
+    "figure.dpi": 130,
+    "font.size": 9,
+    "grid.alpha": 0.25,
+    "legend.fontsize": 8,
+    "legend.framealpha": 0.85,
+    "lines.linewidth": 1.4,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 130,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Apply the package's matplotlib options within the block, whatever the user's own are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_OPTIONS)
+        yield
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float], **grid: Any) -> tuple[Figure, Any]:
+    """Make a figure (not pyplot's, so nothing global is touched) and its array of axes."""
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **grid)
+
+
+def label(variable: xr.DataArray) -> str:
+    """Return the axis label of a variable: meaning and symbol, from its declaration."""
+    symbol, meaning = variable.attrs.get("symbol"), variable.attrs.get("long_name", str(variable.name))
+    return f"{meaning} ${symbol}$" if symbol else str(meaning)
+
+
+def captioned(figure: Figure, caption: str) -> None:
+    """Write the caption under the picture, wrapped to its width."""
+    wide = int(figure.get_size_inches()[0] * 17.5)
+    text = "\n".join(line for part in caption.split("\n") for line in textwrap.wrap(part, wide))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, linespacing=1.35, color="#333333")
+
+
+def log_time(axes: Axes, data: xr.DataArray) -> None:
+    """Make the horizontal axis logarithmic and label it."""
+    axes.set_xscale("log")
+    axes.set_xlabel(label(data))
+
+
+def picture_bytes(figure: Figure, kind: str) -> bytes:
+    """Return the figure as a PNG or PDF file that depends on nothing but the figure (no date inside)."""
+    buffer = io.BytesIO()
+    with styled():
+        figure.savefig(buffer, format=kind, metadata={"CreationDate": None} if kind == "pdf" else {"Software": None})
+    return buffer.getvalue()

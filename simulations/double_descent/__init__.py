@@ -1,0 +1,7 @@
+"""Simulation of epoch-wise double descent in a linear teacher-student model (arXiv 2112.03215)."""
+
+from simulations.double_descent._data import sample
+from simulations.double_descent._ridge import ridge
+from simulations.double_descent._simulate import METHODS, simulate
+
+__all__ = ["METHODS", "ridge", "sample", "simulate"]

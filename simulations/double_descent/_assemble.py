@@ -1,0 +1,89 @@
+"""From the results of single runs to one answer, in which every missing value is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from dynamics.algorithms import Algorithm
+from dynamics.double_descent import VARIABLES, Problem
+from dynamics.results import Variable, answer
+from simulations.double_descent._eigenbasis import Curves
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Run", "assemble"]
+
+_NAMES = {
+    **VARIABLES,
+    "outcome": Variable("o", "how the run ended: finished, diverged or cancelled"),
+    "diverged_at": Variable("t_d", "step at which the run diverged, -1 if it did not"),
+}
+
+
+class Run(NamedTuple):
+    """One finished run: curves and step of divergence (or -1) of each teacher, numbers of its inputs, broken bound."""
+
+    curves: Sequence[Curves]
+    diverged_at: Sequence[int]
+    scalars: Mapping[str, float]
+    broken: str
+
+
+def assemble(
+    problem: Problem,
+    algorithm: Algorithm | None,
+    results: Sequence[Run | None],
+    scalars: Sequence[str],
+    axis: tuple[str, Any],
+    runs: range,
+    teachers: int,
+    **attributes: Any,
+) -> xr.Dataset:
+    """Make the answer of an ensemble; ``axis`` is the last dimension, "time" or "penalty", with its values.
+
+    A run that was not finished (None) holds nan and is "cancelled"; a diverged one holds nan from its step on.
+    """
+    name, along = axis
+    shape = (len(runs), teachers)
+    curves = np.full((len(Curves._fields), *shape, len(along)), np.nan)
+    diverged_at = np.full(shape, -1, dtype=np.int64)
+    per_run = {key: np.full(len(runs), np.nan) for key in scalars}
+    for r, run in enumerate(results):
+        if run is None:
+            continue
+        diverged_at[r] = run.diverged_at
+        for key in scalars:
+            per_run[key][r] = run.scalars[key]
+        for m, of_teacher in enumerate(run.curves):
+            for curve, values in zip(curves, of_teacher, strict=True):
+                curve[r, m, : values.size] = values
+    finished = np.array([run is not None for run in results])[:, None]
+    outcome = np.where(finished, np.where(diverged_at < 0, "finished", "diverged"), "cancelled")
+    one = (slice(None), 0) if teachers == 1 else ()
+    dims = ("run",) if teachers == 1 else ("run", "teacher")
+    variables: dict[str, Any] = {
+        key: ((*dims, name), values[one]) for key, values in zip(Curves._fields, curves, strict=True)
+    }
+    variables |= {key: (("run",), values) for key, values in per_run.items()}
+    variables["outcome"] = (dims, outcome[one])
+    if name == "time":
+        variables["diverged_at"] = (dims, diverged_at[one])
+    coordinates = {"run": np.array(runs)} | ({} if teachers == 1 else {"teacher": np.arange(teachers)}) | {name: along}
+    made = answer(
+        problem,
+        algorithm,
+        variables,
+        coordinates,
+        kind="simulation",
+        names=_NAMES,
+        independent_unit="run",
+        **attributes,
+    )
+    if (outcome != "finished").any():
+        for key in Curves._fields:
+            made[key].attrs["missing"] = "nan from diverged_at on in diverged runs, and in cancelled runs"
+    return made

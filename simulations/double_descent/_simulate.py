@@ -1,0 +1,211 @@
+"""``simulate``: draw data, train on it, and measure the student against the teacher that was drawn."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import Problem, check_pair, trained_blocks
+from dynamics.errors import DivergenceError, ParameterError
+from dynamics.filters import MAX_SCHEDULED_STEPS, spectral_filters
+from dynamics.times import check_times
+from simulations._ensemble import run_all
+from simulations.double_descent._assemble import Run, assemble
+from simulations.double_descent._data import per_direction
+from simulations.double_descent._eigenbasis import decompose
+from simulations.double_descent._literal import MAX_LITERAL_STEPS, literal
+from simulations.double_descent._setting import Setting, check_choice, check_setting, students
+from simulations.double_descent._stability import Descent
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["METHODS", "simulate"]
+
+#: The methods of :func:`simulate`, the default first.
+METHODS = ("eigenbasis", "literal")
+
+Array = NDArray[Any]
+
+
+def simulate(
+    problem: Problem,
+    algorithm: GradientFlow | GradientDescent,
+    times: ArrayLike,
+    *,
+    runs: int,
+    seed: int = 0,
+    method: str = "eigenbasis",
+    teacher: str = "sampled",
+    teachers: int = 1,
+    test_samples: int | None = None,
+    first_run: int = 0,
+    workers: int | None = None,
+    on_divergence: str = "raise",
+    progress: bool = False,
+) -> xr.Dataset:
+    r"""Train on sampled data and return R, Q, E_G and E_T over (run, time), or (run, teacher, time).
+
+    Parameters
+    ----------
+    problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
+        With whole numbers of directions in every block; normalisations as in :mod:`dynamics.double_descent`.
+    algorithm : GradientFlow or GradientDescent
+        ``learning_rate=None`` means 1/(L_max + l2) with the largest eigenvalue L_max of each run's own X^T X.
+    times : array
+        Flow times (gradient flow) or whole steps (gradient descent), increasing, not negative.
+    runs, first_run : int
+        The runs ``first_run`` ... ``first_run + runs - 1``. Each has independent streams addressed by its number: any
+        subset, in any number of threads, gives the same bits.
+    seed : int
+        The seed of all streams; the data are those of :func:`sample`.
+    method : str
+        * ``"eigenbasis"``: the trained weights in closed form through the SVD of X, at any time.
+        * ``"literal"``: explicit iteration, gradient descent only, at most 1e8 steps.
+    teacher : str
+        ``"sampled"``: alignment R = W.Fw/d, norm Q = \|Fw\|^2/d and E_G = \|W - Fw\|^2/(2d) of the teacher W that was
+        drawn. ``"averaged"``: their exact average over teacher and label noise, given X (eigenbasis only).
+    teachers : int
+        Draws of teacher and label noise for each draw of X; more than one adds the dimension ``teacher``.
+    test_samples : int, optional
+        Measure E_G on so many fresh inputs (noiseless labels, the same inputs for all teachers of a run) instead of
+        exactly.
+    workers : int, optional
+        Threads; none means one per processor.
+    on_divergence : str
+        ``"raise"`` or ``"mark"``. A run has diverged at the first step after which \|Xw - y\| > 1e10 \|y\|, if that is
+        no later than the last of the times.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Dataset
+        alignment, norm, generalization_error, training_error = \|Xw - y\|^2/(2n); per run largest_eigenvalue of X^T X
+        (with ``rates`` P: of P^(1/2) X^T X P^(1/2)) and, for a constant step, learning_rate; outcome ("finished",
+        "diverged", "cancelled") and diverged_at (step, or -1) per run and teacher. Ctrl-C ends the ensemble: runs that
+        are finished are kept, the others hold nan, outcome "cancelled", and the attribute ``cancelled`` is 1.
+
+    Raises
+    ------
+    ParameterError
+        For input that is not allowed, a pair or method without meaning, or arrays beyond the memory budget.
+    DivergenceError
+        When a run diverged and ``on_divergence`` is "raise"; ``partial`` is the answer that "mark" would have given.
+
+    Examples
+    --------
+    >>> from dynamics.double_descent import TwoScale
+    >>> problem = TwoScale(samples=30, dimension=10, fast=6, condition_number=10)
+    >>> runs = simulate(problem, GradientFlow(), [0, 10, 1e6], runs=100)
+    >>> runs.generalization_error.mean("run").values.round(2)
+    array([0.5 , 0.15, 0.  ])
+    """
+    check_pair(problem, algorithm)
+    when = check_times(times, algorithm)
+    check_choice("method", method, METHODS)
+    check_choice("on_divergence", on_divergence, ("raise", "mark"))
+    trained_blocks(problem, algorithm)  # refuses rates that do not fit the blocks
+    setting = check_setting(
+        problem, runs=runs, first_run=first_run, seed=seed, teacher=teacher, teachers=teachers,
+        test_samples=test_samples, workers=workers, points=when.size,
+    )  # fmt: skip
+    _check_method(method, setting, algorithm, when)
+
+    def one(run: int, stop: threading.Event) -> Run:
+        if method == "literal":
+            assert isinstance(algorithm, GradientDescent)  # _check_method has refused gradient flow
+            return _literal(setting, algorithm, when, run, stop)
+        return _eigenbasis(setting, algorithm, when, run)
+
+    results, interrupted = run_all(one, setting.runs, workers=setting.workers, progress=progress, label="simulate")
+    has_step = isinstance(algorithm, GradientDescent) and isinstance(algorithm.learning_rate, float | None)
+    made = assemble(
+        problem, algorithm, results, ("largest_eigenvalue", "learning_rate") if has_step else ("largest_eigenvalue",),
+        ("time", when), setting.runs, setting.curves_per_run, method=method, cancelled=int(interrupted),
+        **setting.attributes,
+    )  # fmt: skip
+    if on_divergence == "raise":
+        _raise_first(setting, results, made)
+    return made
+
+
+def _check_method(method: str, setting: Setting, algorithm: GradientFlow | GradientDescent, times: Array) -> None:
+    last = int(times[-1]) if algorithm.discrete else 0
+    if method == "literal":
+        if isinstance(algorithm, GradientFlow):
+            raise ParameterError(
+                "method 'literal' needs gradient-descent: gradient flow has no steps to iterate; "
+                "use method='eigenbasis'"
+            )
+        if not setting.teachers:
+            raise ParameterError("method 'literal' needs teacher='sampled': an average has no weights to iterate")
+        if last > MAX_LITERAL_STEPS:
+            raise ParameterError(
+                f"times must be at most {MAX_LITERAL_STEPS} steps for method 'literal'; got {last}. "
+                "Use method='eigenbasis'"
+            )
+    elif isinstance(algorithm, GradientDescent) and algorithm.scheduled and last > MAX_SCHEDULED_STEPS:
+        raise ParameterError(f"times must be at most {MAX_SCHEDULED_STEPS} steps with a schedule; got {last}")
+
+
+def _rates(setting: Setting, algorithm: GradientFlow | GradientDescent) -> Array:
+    """Relative learning rate of each direction, shape (d,)."""
+    blocks = setting.problem.blocks.variance.size
+    return per_direction(setting.problem, np.ones(blocks) if algorithm.rates is None else np.asarray(algorithm.rates))
+
+
+def _scalars(largest: float, descent: Descent | None) -> dict[str, float]:
+    known = {"largest_eigenvalue": largest}
+    return known | {"learning_rate": descent.step} if descent and isinstance(descent.step, float) else known
+
+
+def _eigenbasis(setting: Setting, algorithm: GradientFlow | GradientDescent, times: Array, run: int) -> Run:
+    """Train in closed form. Rates P are those of w = P^(1/2) v: v is trained at rate 1 on the features X P^(1/2)."""
+    drawn, fresh = setting.draw(run)
+    scale = np.sqrt(per_direction(setting.problem, trained_blocks(setting.problem, algorithm).variance))
+    basis = decompose(drawn.inputs * np.sqrt(_rates(setting, algorithm)), scale)
+    last = int(times[-1]) if algorithm.discrete else 0
+    descent = Descent.on(algorithm, float(basis.eigenvalues[0])) if isinstance(algorithm, GradientDescent) else None
+    broken = descent.broken_bound(last) if descent else ""
+    f, h = spectral_filters(algorithm, basis.eigenvalues, times, descent and descent.step)  # type: ignore[arg-type]
+    curves, diverged_at = [], []
+    for squares, measured in students(setting, drawn, fresh, basis):
+        at = descent.first_divergence(basis.eigenvalues, squares, last) if descent and broken else -1
+        alive = times.size if at < 0 else int(np.searchsorted(times, at))
+        curves.append(measured(f[:alive], h[:alive]))
+        diverged_at.append(at)
+    return Run(curves, diverged_at, _scalars(float(basis.eigenvalues[0]), descent), broken)
+
+
+def _literal(setting: Setting, algorithm: GradientDescent, times: Array, run: int, stop: threading.Event) -> Run:
+    """Iterate explicitly, for one teacher after the other."""
+    drawn, fresh = setting.draw(run)
+    rates = _rates(setting, algorithm)
+    scale = np.sqrt(per_direction(setting.problem, setting.problem.blocks.variance))
+    largest = float(np.linalg.svd(drawn.inputs * np.sqrt(rates), compute_uv=False)[0]) ** 2
+    descent = Descent.on(algorithm, largest)
+    done = [
+        literal(drawn.inputs, labels, weights, scale, descent, rates, times, fresh, stop)
+        for weights, labels in zip(drawn.teachers, drawn.labels, strict=True)
+    ]
+    broken = descent.broken_bound(int(times[-1]))
+    return Run([curves for curves, _ in done], [at for _, at in done], _scalars(largest, descent), broken)
+
+
+def _raise_first(setting: Setting, results: list[Run | None], made: xr.Dataset) -> None:
+    """Raise for the first run that diverged, if any."""
+    for number, run in zip(setting.runs, results, strict=True):
+        if run is not None and max(run.diverged_at) >= 0:
+            step = min(at for at in run.diverged_at if at >= 0)
+            raise DivergenceError(
+                f"run {number} diverged at step {step}: {run.broken}. Lower it, or keep such runs with "
+                "on_divergence='mark'",
+                step=step,
+                bound=run.broken,
+                partial=made,
+            )
