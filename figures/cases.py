@@ -40,6 +40,9 @@ def agreement(comparisons: Mapping[Any, xr.Dataset]) -> dict[str, Any]:
     case, worst = max(rows, key=lambda item: used(item[1]))
     agree = all(one.attrs["verdict"] == "agree" for one in comparisons.values())
     verdict = "agree" if agree else "disagree"
+    name = ", ".join(
+        f"{part:g}" if isinstance(part, float) else str(part) for part in np.atleast_1d(np.array(case, object))
+    )
     limit = worst["highest"] if worst["deviation"] > 0 else worst["lowest"]
     sigmas = worst["deviation_in_standard_errors"]
     counted = "" if sigmas is None else f" = {sigmas:+.1f} s.e."
@@ -49,7 +52,7 @@ def agreement(comparisons: Mapping[Any, xr.Dataset]) -> dict[str, Any]:
         f"Theory and simulation {verdict}: {first.attrs['method']}, {first.attrs['runs']} runs"
         f"{f' for each of {len(comparisons)} cases' if len(comparisons) > 1 else ''}, bands of two standard errors "
         f"(unit: one run), family-wise false alarm {FALSE_ALARM:g}; worst {worst['variable'].replace('_', ' ')} "
-        f"({case}): {words}."
+        f"({name}): {words}."
     )
     return {"verdict": verdict, "worst": words, "agreement": sentence}
 

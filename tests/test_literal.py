@@ -222,6 +222,19 @@ def test_divergence_after_the_last_time_is_none(method):
     assert np.isnan(then.generalization_error[0]).values.tolist() == [False, True]
 
 
+@pytest.mark.parametrize("method", ["literal", "eigenbasis"])
+def test_a_run_diverges_with_its_first_teacher(method):
+    """The bound belongs to X, so that all teachers of a run diverge or none; each takes its own number of steps."""
+    times, alone = np.arange(0, 3000, 3), GradientDescent(learning_rate=0.56)
+    runs = simulate(TALL, alone, times, runs=2, teachers=5, method=method, on_divergence="mark")
+    one = simulate(TALL, alone, times, runs=2, method=method, on_divergence="mark")
+    assert runs.outcome.dims == runs.diverged_at.dims == ("run",)
+    assert (runs.diverged_at <= one.diverged_at).all()
+    assert (runs.diverged_at < one.diverged_at).any()
+    missing = np.isnan(runs.norm)
+    assert (missing == (runs.time >= runs.diverged_at)).all()
+
+
 def test_a_barely_unstable_step_diverges_late():
     """(1 - eta L)^t = q^t passes 1e10 |y|/|b_1| at log of it over log q; the top mode's share of |y| is below 1."""
     largest = float(simulate(TALL, GradientDescent(), [0], runs=1).largest_eigenvalue[0])

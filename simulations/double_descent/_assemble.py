@@ -25,10 +25,10 @@ _NAMES = {
 
 
 class Run(NamedTuple):
-    """One finished run: curves and step of divergence (or -1) of each teacher, numbers of its inputs, broken bound."""
+    """One run: curves of each teacher, first step at which one of them diverged (or -1), numbers, broken bound."""
 
     curves: Sequence[Curves]
-    diverged_at: Sequence[int]
+    diverged_at: int
     scalars: Mapping[str, float]
     broken: str
 
@@ -48,9 +48,8 @@ def assemble(
     A run that was not finished (None) holds nan and is "cancelled"; a diverged one holds nan from its step on.
     """
     name, along = axis
-    shape = (len(runs), teachers)
-    curves = np.full((len(Curves._fields), *shape, len(along)), np.nan)
-    diverged_at = np.full(shape, -1, dtype=np.int64)
+    curves = np.full((len(Curves._fields), len(runs), teachers, len(along)), np.nan)
+    diverged_at = np.full(len(runs), -1, dtype=np.int64)
     per_run = {key: np.full(len(runs), np.nan) for key in scalars}
     for r, run in enumerate(results):
         if run is None:
@@ -58,10 +57,10 @@ def assemble(
         diverged_at[r] = run.diverged_at
         for key in scalars:
             per_run[key][r] = run.scalars[key]
+        alive = len(along) if run.diverged_at < 0 else int(np.searchsorted(along, run.diverged_at))
         for m, of_teacher in enumerate(run.curves):
-            for curve, values in zip(curves, of_teacher, strict=True):
-                curve[r, m, : values.size] = values
-    finished = np.array([run is not None for run in results])[:, None]
+            curves[:, r, m, :alive] = [values[:alive] for values in of_teacher]
+    finished = np.array([run is not None for run in results])
     outcome = np.where(finished, np.where(diverged_at < 0, "finished", "diverged"), "cancelled")
     one = (slice(None), 0) if teachers == 1 else ()
     dims = ("run",) if teachers == 1 else ("run", "teacher")
@@ -69,9 +68,9 @@ def assemble(
         key: ((*dims, name), values[one]) for key, values in zip(Curves._fields, curves, strict=True)
     }
     variables |= {key: (("run",), values) for key, values in per_run.items()}
-    variables["outcome"] = (dims, outcome[one])
+    variables["outcome"] = (("run",), outcome)
     if name == "time":
-        variables["diverged_at"] = (dims, diverged_at[one])
+        variables["diverged_at"] = (("run",), diverged_at)
     coordinates = {"run": np.array(runs)} | ({} if teachers == 1 else {"teacher": np.arange(teachers)}) | {name: along}
     made = answer(
         problem,

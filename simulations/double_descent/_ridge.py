@@ -75,7 +75,7 @@ def ridge(
         total = basis.eigenvalues + along[:, None]
         f, h = 1.0 / total, along[:, None] / total
         curves = [measured(f, h) for _, measured in students(setting, drawn, fresh, basis)]
-        return Run(curves, [-1] * len(curves), {"largest_eigenvalue": float(basis.eigenvalues[0])}, "")
+        return Run(curves, -1, {"largest_eigenvalue": float(basis.eigenvalues[0])}, "")
 
     results, interrupted = run_all(one, setting.runs, workers=setting.workers, progress=progress, label="ridge")
     return assemble(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,8 +88,8 @@ def simulate(
     Dataset
         alignment, norm, generalization_error, training_error = \|Xw - y\|^2/(2n); per run largest_eigenvalue of X^T X
         (with ``rates`` P: of P^(1/2) X^T X P^(1/2)) and, for a constant step, learning_rate; outcome ("finished",
-        "diverged", "cancelled") and diverged_at (step, or -1) per run and teacher. Ctrl-C ends the ensemble: runs that
-        are finished are kept, the others hold nan, outcome "cancelled", and the attribute ``cancelled`` is 1.
+        "diverged", "cancelled") and diverged_at (step at which its first teacher diverged, or -1). Ctrl-C ends the
+        ensemble: finished runs are kept, the others hold nan, and the attribute ``cancelled`` is 1.
 
     Raises
     ------
@@ -176,10 +177,10 @@ def _eigenbasis(setting: Setting, algorithm: GradientFlow | GradientDescent, tim
     curves, diverged_at = [], []
     for squares, measured in students(setting, drawn, fresh, basis):
         at = descent.first_divergence(basis.eigenvalues, squares, last) if descent and broken else -1
-        alive = times.size if at < 0 else int(np.searchsorted(times, at))
+        alive = times.size if at < 0 else int(np.searchsorted(times, at))  # filters may overflow after that
         curves.append(measured(f[:alive], h[:alive]))
         diverged_at.append(at)
-    return Run(curves, diverged_at, _scalars(float(basis.eigenvalues[0]), descent), broken)
+    return Run(curves, _first(diverged_at), _scalars(float(basis.eigenvalues[0]), descent), broken)
 
 
 def _literal(setting: Setting, algorithm: GradientDescent, times: Array, run: int, stop: threading.Event) -> Run:
@@ -194,18 +195,22 @@ def _literal(setting: Setting, algorithm: GradientDescent, times: Array, run: in
         for weights, labels in zip(drawn.teachers, drawn.labels, strict=True)
     ]
     broken = descent.broken_bound(int(times[-1]))
-    return Run([curves for curves, _ in done], [at for _, at in done], _scalars(largest, descent), broken)
+    return Run([curves for curves, _ in done], _first(at for _, at in done), _scalars(largest, descent), broken)
+
+
+def _first(steps: Iterable[int]) -> int:
+    """Return the first step of divergence among the teachers', -1 standing for none."""
+    return min((at for at in steps if at >= 0), default=-1)
 
 
 def _raise_first(setting: Setting, results: list[Run | None], made: xr.Dataset) -> None:
     """Raise for the first run that diverged, if any."""
     for number, run in zip(setting.runs, results, strict=True):
-        if run is not None and max(run.diverged_at) >= 0:
-            step = min(at for at in run.diverged_at if at >= 0)
+        if run is not None and run.diverged_at >= 0:
             raise DivergenceError(
-                f"run {number} diverged at step {step}: {run.broken}. Lower it, or keep such runs with "
+                f"run {number} diverged at step {run.diverged_at}: {run.broken}. Lower it, or keep such runs with "
                 "on_divergence='mark'",
-                step=step,
+                step=run.diverged_at,
                 bound=run.broken,
                 partial=made,
             )
