@@ -89,28 +89,37 @@ def _scheduled(algorithm: GradientDescent, step: Any, eigenvalues: Array, times:
         raise ParameterError(
             f"times must be at most {MAX_SCHEDULED_STEPS} with a schedule, which is stepped one by one; got {times[-1]}"
         )
-    f = np.zeros_like(eigenvalues)
-    h = np.ones_like(eigenvalues)
+    f, h = np.zeros_like(eigenvalues), np.ones_like(eigenvalues)
     kept_f = np.empty((times.size, eigenvalues.size), dtype=eigenvalues.dtype)
     kept_h = np.empty_like(kept_f)
-    done = 0
-    for index, time in enumerate(times):
-        while done < time:
-            steps = np.arange(done, min(int(time), done + _CHUNK))
-            _advance(
-                f, h, eigenvalues, values_at(step, steps), values_at(algorithm.output_penalty, steps),
-                values_at(algorithm.l2, steps),
-            )  # fmt: skip
-            done += steps.size
-        kept_f[index], kept_h[index] = f, h
+    index = 0
+    for begin in range(0, int(times[-1]) + 1, _CHUNK):
+        steps = np.arange(begin, min(int(times[-1]), begin + _CHUNK))
+        index = _advance(
+            f, h, eigenvalues, values_at(step, steps), values_at(algorithm.output_penalty, steps),
+            values_at(algorithm.l2, steps), begin, times, index, kept_f, kept_h,
+        )  # fmt: skip
     return kept_f, kept_h
 
 
 @kernel
-def _advance(f: Array, h: Array, eigenvalues: Array, step: Array, penalty: Array, l2: Array) -> None:
-    """Advance f and h in place; h has a recursion of its own because 1 - L f loses late digits."""
-    for i in range(step.size):
+def _advance(
+    f: Array, h: Array, eigenvalues: Array, step: Array, penalty: Array, l2: Array,
+    begin: int, times: Array, index: int, kept_f: Array, kept_h: Array,
+) -> int:  # fmt: skip
+    """Advance f and h in place from step ``begin`` on, keep them at ``times`` from ``index`` on, and return the next index.
+
+    h has a recursion of its own because 1 - L f loses late digits.
+    """
+    for i in range(step.size + 1):
+        if index < times.size and times[index] == begin + i:
+            kept_f[index], kept_h[index] = f, h
+            index += 1
+        if i == step.size:
+            break
         for k in range(eigenvalues.size):
-            drop = step[i] * ((1.0 + penalty[i]) * eigenvalues[k] + l2[i])
+            kept = penalty[i] * eigenvalues[k] + l2[i]
+            drop = step[i] * (eigenvalues[k] + kept)
             f[k] = (1.0 - drop) * f[k] + step[i]
-            h[k] = (1.0 - drop) * h[k] + step[i] * (penalty[i] * eigenvalues[k] + l2[i])
+            h[k] = (1.0 - drop) * h[k] + step[i] * kept
+    return index

@@ -6,6 +6,7 @@ imports the other.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import platform
@@ -32,6 +33,7 @@ class Variable(NamedTuple):
     meaning: str
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of the package, of Python and of the libraries that numbers depend on."""
     found = {"learning-dynamics": dynamics.__version__, "python": platform.python_version()}

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dynamics.errors import ParameterError
 from dynamics.parameters import check_whole
+from dynamics.threads import single_threaded
 
 __all__ = ["check_memory", "check_workers", "run_all"]
 
@@ -50,7 +50,7 @@ def run_all(
     interrupted = False
     futures: list[Future[T]] = []
     with (
-        threadpool_limits(1),
+        single_threaded(),
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(runs), desc=label, unit="run", disable=not progress) as bar,
     ):

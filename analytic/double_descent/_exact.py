@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from analytic.double_descent._contour import choose_nodes, contour
 from analytic.double_descent._kernels import Curves, Kernels, kernels
@@ -17,10 +16,22 @@ from dynamics.double_descent import Problem, trained_blocks
 from dynamics.errors import ParameterError
 from dynamics.filters import spectral_filters
 from dynamics.schedules import Schedule, values_at
+from dynamics.threads import single_threaded
 
-__all__ = ["Evaluation", "asymptotic_learning_rate", "edges", "exact", "prepare", "spectrum_of"]
+__all__ = [
+    "Evaluation",
+    "asymptotic_learning_rate",
+    "edges",
+    "evaluate",
+    "exact",
+    "limit_and_correction",
+    "neglected",
+    "prepare",
+    "spectrum_of",
+]
 
 Array = NDArray[Any]
+Filters = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def spectrum_of(problem: Problem, algorithm: GradientFlow | GradientDescent | None = None) -> Spectrum:
@@ -74,7 +85,7 @@ class Evaluation(NamedTuple):
     spectrum: Spectrum
     limit: Kernels
     correction: Kernels | None
-    filters: Callable[[Array, Array], tuple[Array, Array]]
+    filters: Filters
     quadrature_error: float
 
 
@@ -91,16 +102,23 @@ def prepare(
         raise ParameterError(
             f"accuracy (largest error of the contour integrals) must be in [1e-14, 1e-3]; got {accuracy!r}"
         )
-    spectrum = spectrum_of(problem, algorithm)
     step: Any = asymptotic_learning_rate(problem, algorithm) if isinstance(algorithm, GradientDescent) else None
     fastest = 1.0 if step is None else float(values_at(step, np.arange(1)).max())
 
     def filters(eigenvalues: Array, at: Array) -> tuple[Array, Array]:
         return spectral_filters(algorithm, eigenvalues, at, step)
 
+    slowest = fastest * float(times[-1])
+    return evaluate(spectrum_of(problem, algorithm), filters, times, slowest, accuracy=accuracy, correction=correction)
+
+
+def evaluate(
+    spectrum: Spectrum, filters: Filters, times: Array, slowest: float, *, accuracy: float, correction: bool
+) -> Evaluation:
+    """Evaluate the kernels for any ``filters(eigenvalues, times) -> (f, h)``; ``slowest`` is the longest flow time."""
     few = times[np.unique(np.linspace(0, times.size - 1, 40).astype(int))]
-    with threadpool_limits(1):
-        nodes, error, encloses = choose_nodes(spectrum, lambda x: filters(x, few), fastest * float(times[-1]), accuracy)
+    with single_threaded():
+        nodes, error, encloses = choose_nodes(spectrum, lambda x: filters(x, few), slowest, accuracy)
         around = contour(spectrum, nodes, encloses)
         limit = kernels(around, correction=False)
         next_order = kernels(around, correction=True) if correction else None
@@ -110,7 +128,7 @@ def prepare(
     slip = max(abs(float(untrained.alignment[0])), abs(float(untrained.bias[0]) - mean_power))
     if not slip <= 10.0 * accuracy * max(1.0, mean_power):
         raise ArithmeticError(
-            f"the contour integral misses its check by {slip:.1e}; please report this problem: {problem!r}"
+            f"the contour integral misses its check by {slip:.1e}; please report this spectrum: {spectrum!r}"
         )
     return Evaluation(spectrum, limit, next_order, filters, 3.0 * (error + slip))
 
@@ -134,25 +152,72 @@ def exact(
     """Return R, Q, E_G, E_T and what each may be off by (``<name>_error``).
 
     The limit n, d -> infinity at fixed n/d is off by C(t)/d + O(1/d^2) from the mean over data, and C is known: it is
-    the limit's allowance, or (``next_order``) added. What remains is estimated as twice the square of the largest
-    relative correction over the times asked for; the accuracy of the quadrature is always part of the allowance.
+    the limit's allowance, or (``next_order``) added. :func:`neglected` estimates what remains; the error of the
+    quadrature is always part of the allowance.
     """
     ready = prepare(problem, algorithm, times, accuracy=accuracy)
+    curves, corrections = limit_and_correction(problem, ready, times)
+    step, l2 = 1.0, algorithm.l2
+    if isinstance(algorithm, GradientDescent):
+        step = float(values_at(asymptotic_learning_rate(problem, algorithm), np.arange(1))[0])
+    with np.errstate(divide="ignore"):  # time 0 is an infinite penalty
+        penalties = 1.0 / (step * np.asarray(times, dtype=np.float64)) + (
+            0.0 if isinstance(l2, Schedule) else float(l2)
+        )
+    remaining = neglected(problem, ready.spectrum, curves, corrections, penalties)
+    numerical = ready.quadrature_error * max(1.0, ready.spectrum.blocks.mean_power + problem.noise**2)
+    answer = {}
+    for name, value in curves.items():
+        known = corrections[name]
+        answer[name] = value + known if next_order else value
+        answer[f"{name}_error"] = numerical + remaining[name] + (np.zeros_like(known) if next_order else np.abs(known))
+    return answer
+
+
+def limit_and_correction(
+    problem: Problem, ready: Evaluation, times: Array
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return R, Q, E_G, E_T in the limit, and the first correction C/d of each."""
     assert ready.correction is not None
-    with threadpool_limits(1):
+    with single_threaded():
         f, h = ready.filters(ready.limit.z, times)
         limit, first = ready.limit.curves(f, h), ready.correction.curves(f, h)
-    mean_power = ready.spectrum.blocks.mean_power
-    values = _errors(problem, limit, mean_power)
     corrections = {name: item / problem.dimension for name, item in _errors(problem, first, 0.0).items()}
-    total = mean_power + problem.noise**2
-    scales = {"alignment": mean_power, "norm": mean_power, "generalization_error": mean_power / 2.0}
-    scales["training_error"] = total / 2.0
-    answer = {}
-    for name, value in values.items():
-        known = corrections[name]
-        second = 2.0 * float(np.abs(known).max()) ** 2 / scales[name] if scales[name] > 0 else 0.0
-        numerical = ready.quadrature_error * max(1.0, total)
-        answer[name] = value + known if next_order else value
-        answer[f"{name}_error"] = second + numerical + (np.zeros_like(known) if next_order else np.abs(known))
-    return answer
+    return _errors(problem, limit, ready.spectrum.blocks.mean_power), corrections
+
+
+def neglected(
+    problem: Problem, spectrum: Spectrum, curves: dict[str, Array], corrections: dict[str, Array], penalties: Array
+) -> dict[str, Array]:
+    """Estimate the terms beyond 1/d of each curve, where training has gone as far as ridge at ``penalties``.
+
+    The expansion is in g = D/(d (1 - D)) with D = df2(zeta, zeta)/alpha at the ridge's zeta: without penalty at n > d it
+    is 1/(n - d), and E_G is exactly the limit times 1 + g + g^2 + ...; at n = d it grows without end as the penalty goes
+    to 0. Two g^2 of what is still to learn, and twice the square of the largest first correction, are allowed for.
+    """
+    g = _expansion_parameter(problem, spectrum, penalties)
+    power = problem.blocks.mean_power
+    unlearned = np.abs(power - curves["alignment"])
+    size = {"alignment": unlearned, "norm": 2.0 * (unlearned + curves["generalization_error"])}
+    scale = {"generalization_error": power / 2.0, "training_error": (power + problem.noise**2) / 2.0}
+    rest = {}
+    for name, known in corrections.items():
+        whole = scale.get(name, power)
+        squared = 2.0 * float(np.abs(known).max()) ** 2 / whole if whole > 0 else 0.0
+        rest[name] = 2.0 * g**2 * np.abs(size.get(name, curves[name])) + squared
+    return rest
+
+
+def _expansion_parameter(problem: Problem, spectrum: Spectrum, penalties: Array) -> Array:
+    """Return g over the penalties, by interpolation along the explicit map zeta -> penalty."""
+    finite = penalties[np.isfinite(penalties)]
+    if not finite.size:
+        return np.zeros(penalties.shape)
+    null = spectrum.null_zeta() if spectrum.alpha < 1.0 else 0.0
+    low = max(finite.min() / spectrum.alpha, 1e-12 * spectrum.blocks.variance[-1])
+    high = (finite.max() + spectrum.mean(spectrum.blocks.variance)) / spectrum.alpha
+    zeta = null + np.geomspace(low, high, 300)
+    rest = spectrum.denominator(zeta, zeta)
+    g = (spectrum.alpha - rest) / (rest * problem.dimension)
+    found = np.interp(np.log(np.maximum(penalties, low)), np.log(-spectrum.z(zeta)), np.log(g))
+    return np.where(np.isfinite(penalties), np.exp(found), 0.0)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import Problem
 from dynamics.errors import ParameterError
 from dynamics.filters import spectral_filters
 from dynamics.schedules import values_at
+from dynamics.threads import single_threaded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +47,7 @@ def finite(
         raise ParameterError(f"data.inputs must have shape (runs, {expected[0]}, {expected[1]}); got {inputs.shape}")
     if not np.isfinite(inputs).all():
         raise ParameterError("data.inputs must be finite")
-    with threadpool_limits(1):
+    with single_threaded():
         runs = [_one(problem, algorithm, times, x) for x in inputs]
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 

@@ -1,24 +1,24 @@
 """When the error falls, rises and falls again: extrema in time, the threshold of double descent, when to stop.
 
-All of it is read off the closed-form slope dE_G/dlog tau of gradient flow in the limit, never off differences of curves.
+All of it is read off the closed-form slope dE_G/dlog tau of gradient flow in the limit, not off differences of curves.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from threadpoolctl import threadpool_limits
 
-from analytic.double_descent._exact import Evaluation, prepare, spectrum_of
+from analytic.double_descent._exact import prepare, spectrum_of
 from analytic.double_descent._ridge import ridge
 from dynamics.algorithms import Algorithm, GradientFlow
-from dynamics.double_descent import VARIABLES, Problem, TwoScale, check_pair, trained_blocks
+from dynamics.double_descent import VARIABLES, Problem, TeacherStudent, TwoScale, check_pair, trained_blocks
 from dynamics.errors import ParameterError
 from dynamics.results import Variable, answer, rebuild
+from dynamics.threads import single_threaded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +27,8 @@ __all__ = ["OptimalStopping", "critical_condition_number", "extrema", "optimal_s
 
 Array = NDArray[np.float64]
 
-#: Slopes below this are taken for zero: rounding of the final plateau, where the true slope dies exponentially.
+#: Slopes below this, relative to <c> + sigma^2, are taken for zero: rounding of the final plateau, where the true slope
+#: dies exponentially.
 _FLAT = 1e-10
 
 _NAMES = {
@@ -45,25 +46,50 @@ class OptimalStopping(NamedTuple):
     generalization_error: float
 
 
-class _Slope:
-    """dE_G/dlog tau of gradient flow, for the times of a range."""
+class _Course:
+    """E_G of gradient flow and its slope dE_G/dlog tau, for any times of a range."""
 
-    def __init__(self, problem: Problem, algorithm: GradientFlow, times: Array, accuracy: float) -> None:
-        ready: Evaluation = prepare(problem, algorithm, times, accuracy=accuracy, correction=False)
+    def __init__(self, problem: Problem, flow: GradientFlow, times: Array, accuracy: float) -> None:
+        ready = prepare(problem, flow, times, accuracy=accuracy, correction=False)
         self.kernels, self.filters = ready.limit, ready.filters
-        self.l2, self.noise = algorithm.l2, problem.noise**2
+        self.l2, self.noise = flow.l2, problem.noise**2
+        self.flat = _FLAT * (problem.blocks.mean_power + self.noise)
 
-    def __call__(self, times: Any) -> Array:
-        r"""Return tau [<bias>' + sigma^2 V']/2 with h' = -z e^(-tau(z + l2)), f' = e^(-tau(z + l2))."""
-        times = np.atleast_1d(np.asarray(times, dtype=np.float64))
-        f, h = self.filters(self.kernels.z, times)
-        decay = np.exp(-np.multiply.outer(times, self.kernels.z + self.l2))
+    def error(self, times: Array) -> Array:
+        """Return E_G."""
+        curves = self.kernels.curves(*self.filters(self.kernels.z, times))
+        error: Array = (curves.bias + self.noise * curves.variance) / 2.0
+        return error
+
+    def slope(self, times: Array) -> Array:
+        r"""Return tau [bias' + sigma^2 V']/2 with h' = -z e^(-tau(z + l2)) and f' = e^(-tau(z + l2))."""
+        z = self.kernels.z
+        f, h = self.filters(z, times)
+        decay = np.exp(-np.multiply.outer(times, z + self.l2))
         plain, conjugate = self.kernels.pairs
-        change = -self.kernels.z * decay
-        bias = 4.0 * ((change @ plain) * h + (change @ conjugate) * h.conj()).sum(axis=1).real
-        variance = 4.0 * ((self.kernels.z * f * decay) @ self.kernels.variance).real
-        slope: Array = times * (bias + self.noise * variance) / 2.0
+        bias = ((-z * decay @ plain) * h + (-z * decay @ conjugate) * h.conj()).sum(axis=1)
+        slope: Array = 2.0 * times * (bias + self.noise * ((z * f * decay) @ self.kernels.variance)).real
         return slope
+
+    def turns(self, grid: Array) -> tuple[Array, Array, Array]:
+        """Return the slope on the grid, and times and values of its own extrema.
+
+        Each is the vertex of a parabola through three of 17 finer points around a grid point that tops its neighbours.
+        """
+        values = self.slope(grid)
+        rises = np.diff(values) > 0
+        index = 1 + np.flatnonzero((rises[:-1] != rises[1:]) & (np.abs(values[1:-1]) > self.flat))
+        if not index.size:
+            return values, np.empty(0), np.empty(0)
+        sign = np.where(rises[index - 1], 1.0, -1.0)
+        fine = np.geomspace(grid[index - 1], grid[index + 1], 17, axis=1)
+        heights = sign[:, None] * self.slope(fine.ravel()).reshape(fine.shape)
+        best = np.clip(heights.argmax(axis=1), 1, 15)[:, None]
+        left, top, right = np.take_along_axis(heights, best + np.array([-1, 0, 1]), axis=1).T
+        bend = left - 2.0 * top + right
+        bend = np.where(bend < 0, bend, -np.inf)  # three equal values: their middle
+        at = np.take_along_axis(fine, best, axis=1)[:, 0] * (fine[:, 1] / fine[:, 0]) ** ((left - right) / (2.0 * bend))
+        return values, at, sign * (top - (left - right) ** 2 / (8.0 * bend))
 
 
 def extrema(
@@ -80,7 +106,7 @@ def extrema(
     last : float, optional
         Longest flow time looked at; by default long after the slowest mode has relaxed.
     accuracy : float
-        Of the contour integrals. Slopes |dE_G/dlog tau| below 1e-10 count as zero.
+        Of the contour integrals. Slopes |dE_G/dlog tau| below 1e-10 (<c> + sigma^2) count as zero.
 
     Returns
     -------
@@ -96,7 +122,7 @@ def extrema(
     --------
     >>> found = extrema(TwoScale(samples=110, dimension=100, fast=70, condition_number=7))
     >>> found.kind.values.tolist(), found.time.values.round(2).tolist()
-    (['minimum', 'maximum'], [2.59, 12.55])
+    (['minimum', 'maximum'], [2.59, 12.63])
     """
     flow = _flow(problem, algorithm)
     first, end = _range(problem, flow)
@@ -104,19 +130,20 @@ def extrema(
     if not first < end < math.inf:
         raise ParameterError(f"last (longest flow time) must be above {first:g} and finite; got {last!r}")
     grid = np.geomspace(first, end, 1000)
-    ready = prepare(problem, flow, grid, accuracy=accuracy, correction=False)
-    with threadpool_limits(1):
-        slope = _Slope(problem, flow, grid, accuracy)
-        values = slope(grid)
-        solid = np.abs(values) > _FLAT
+    with single_threaded():
+        course = _Course(problem, flow, grid, accuracy)
+        values, between, _ = course.turns(grid)  # a close pair hides between grid points, around a turn of the slope
+        grid, order = np.unique(np.concatenate([grid, between]), return_index=True)
+        values = np.concatenate([values, course.slope(between)])[order]
+        solid = np.abs(values) > course.flat
         times, signs = grid[solid], np.sign(values[solid])
         turns = np.flatnonzero(signs[1:] != signs[:-1])
         found = [
-            brentq(lambda u: slope(math.exp(u))[0], *np.log(times[[i, i + 1]]), xtol=1e-14, rtol=1e-14) for i in turns
+            brentq(lambda u: course.slope(np.exp([u]))[0], *np.log(times[[i, i + 1]]), xtol=1e-14, rtol=1e-14)
+            for i in turns
         ]
         at = np.exp(np.array(found))
-        limit = ready.limit.curves(*ready.filters(ready.limit.z, at)) if at.size else None
-    error = (limit.bias + problem.noise**2 * limit.variance) / 2.0 if limit is not None else np.empty(0)
+        error = course.error(at) if at.size else at
     kinds = np.array(["minimum" if signs[i] < 0 else "maximum" for i in turns], dtype="<U7")
     variables = {
         name: (("extremum",), item) for name, item in (("kind", kinds), ("time", at), ("generalization_error", error))
@@ -129,8 +156,8 @@ def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> f
     """Return kappa_c: the smallest condition number at which E_G over flow time has a local maximum (no penalty).
 
     The problem's own condition number plays no part. At kappa_c a local extremum of dE_G/dlog tau touches zero; above it
-    E_G falls, rises and falls again. For p < n there is always such a number; for n < p training interpolates in the fast
-    phase, and often there is none. Scans show the double descent to persist above kappa_c.
+    E_G falls, rises and falls again, and in scans does so at every larger condition number. For p < n there is always
+    a kappa_c; for p >= n training interpolates in the fast phase, and scans found none.
 
     Parameters
     ----------
@@ -183,54 +210,59 @@ def _margin(problem: TwoScale) -> float:
     """
     flow = GradientFlow()
     grid = np.geomspace(*_range(problem, flow), 300)
-    with threadpool_limits(1):
-        slope = _Slope(problem, flow, grid, accuracy=1e-11)
-        values = slope(grid)
-        inner = np.abs(values[1:-1]) > _FLAT
-        tops = 1 + np.flatnonzero(inner & (values[1:-1] >= values[:-2]) & (values[1:-1] > values[2:]))
-        dips = 1 + np.flatnonzero(inner & (values[1:-1] <= values[:-2]) & (values[1:-1] < values[2:]))
-        high = {int(i): _refined(slope, grid, i, 1.0) for i in tops if (dips > i).any()}
-        low = {int(i): _refined(slope, grid, i, -1.0) for i in dips if (tops < i).any()}
-    return max((min(up, -down) for i, up in high.items() for j, down in low.items() if i < j), default=-math.inf)
+    with single_threaded():
+        _, _, slopes = _Course(problem, flow, grid, accuracy=1e-11).turns(grid)
+    before = np.maximum.accumulate(slopes[:-1])
+    return float(np.minimum(before, -slopes[1:]).max(initial=-math.inf))
 
 
-def _refined(slope: _Slope, grid: Array, index: int, sign: float) -> float:
-    """Return the slope's extremum next to a grid point: a parabola through three of 17 finer points."""
-    fine = np.geomspace(grid[index - 1], grid[index + 1], 17)
-    values = sign * slope(fine)
-    best = min(max(int(np.argmax(values)), 1), 15)
-    left, middle, right = values[best - 1 : best + 2]
-    bend = left - 2.0 * middle + right
-    peak = middle if bend == 0 else middle - (right - left) ** 2 / (8.0 * bend)
-    return sign * float(peak)
+def optimal_stopping(
+    problem: Problem, algorithm: Algorithm | None = None, *, last: float | None = None
+) -> OptimalStopping:
+    """Return the flow time with the smallest E_G, and that error.
 
-
-def optimal_stopping(problem: Problem, algorithm: Algorithm | None = None) -> OptimalStopping:
-    """Return the flow time with the smallest E_G, and that error: the best of all minima and of the limit tau -> infinity.
+    The best of all minima, of the start and of the end, which is ``last`` or, by default, the limit tau -> infinity:
+    ridge at penalty l2, on the features as the rates scale them (at n = d without penalty, noise makes it diverge).
 
     Examples
     --------
     >>> optimal_stopping(TwoScale(samples=150, dimension=100)).time  # without noise all is learned in the end
     inf
+    >>> time, error = optimal_stopping(TwoScale(samples=150, dimension=100), last=100.0)  # the first minimum
+    >>> round(time, 3), round(error, 4)
+    (1.357, 0.2842)
     """
     flow = _flow(problem, algorithm)
+    found = extrema(problem, flow, last=last)
+    minima = found.isel(extremum=np.flatnonzero(found["kind"].values == "minimum"))
     candidates = [OptimalStopping(0.0, problem.blocks.mean_power / 2.0)]
-    found = extrema(problem, flow)
-    for kind, time, error in zip(
-        found["kind"].values, found["time"].values, found["generalization_error"].values, strict=True
-    ):
-        if kind == "minimum":
-            candidates.append(OptimalStopping(float(time), float(error)))
-    if flow.l2 > 0 or problem.sampling_ratio != 1.0 or problem.noise == 0:  # else the error diverges as tau -> infinity
-        end = ridge(problem, [flow.l2])["generalization_error"].item()
-        candidates.append(OptimalStopping(math.inf, end))
+    pairs = zip(minima["time"].values, minima["generalization_error"].values, strict=True)
+    candidates += [OptimalStopping(float(time), float(error)) for time, error in pairs]
+    if last is None:
+        candidates.append(OptimalStopping(math.inf, _final_error(problem, flow)))
+    else:
+        end = np.array([float(last)])
+        candidates.append(OptimalStopping(float(last), float(_Course(problem, flow, end, 1e-12).error(end)[0])))
     return min(candidates, key=lambda candidate: candidate.generalization_error)
 
 
-def shrinkage(solution: xr.Dataset) -> xr.Dataset:
-    """Return what shrinking the student by the best single factor at each time would give: w -> w/(1 + a).
+def _final_error(problem: Problem, flow: GradientFlow) -> float:
+    """Return E_G at tau -> infinity."""
+    if flow.l2 == 0 and problem.sampling_ratio == 1.0 and problem.noise > 0:
+        return math.inf
+    variance, fraction, power = trained_blocks(problem, flow)
+    trained = TeacherStudent(
+        samples=problem.samples, dimension=problem.dimension, noise=problem.noise,
+        variances=variance, fractions=fraction, teacher_power=power,
+    )  # fmt: skip
+    return float(ridge(trained, [flow.l2])["generalization_error"].item())
 
-    E_G = <c>/2 - R/(1 + a) + Q/(2(1 + a)^2) is smallest at 1/(1 + a) = R/Q, where E_G = <c>/2 - R^2/(2Q).
+
+def shrinkage(solution: xr.Dataset) -> xr.Dataset:
+    """Return what scaling the student by the best single factor at each time would give: w -> w/(1 + a).
+
+    E_G = <c>/2 - R/(1 + a) + Q/(2(1 + a)^2) is smallest at 1/(1 + a) = R/Q, where E_G = <c>/2 - R^2/(2Q). (Early in
+    training R/Q is above 1: the best student is longer.) It can be beaten by what treats eigenvalues differently.
 
     Parameters
     ----------
@@ -240,12 +272,13 @@ def shrinkage(solution: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``factor`` R/Q and ``generalization_error``, on the dimensions of the answer. An untrained student (Q = 0) is
-        shrunk by a factor 1.
+        ``factor`` R/Q and ``generalization_error``, on the dimensions of the answer. At w = 0 (Q = 0) every factor
+        gives E_G = <c>/2, and the factor is set to 1; that is no limit: R/Q grows without bound as t -> 0, because the
+        first step, however small, has a direction.
     """
-    problem = rebuild(solution.attrs["problem"])
-    if not isinstance(problem, Problem) or "norm" not in solution:
-        raise ParameterError("solution must be an answer of double descent with alignment and norm")
+    problem = rebuild(solution.attrs.get("problem", ""))
+    if not isinstance(problem, Problem) or solution.attrs.get("kind") != "theory" or "norm" not in solution:
+        raise ParameterError("solution must be an answer of the theory of double descent with alignment and norm")
     overlap, norm = solution["alignment"], solution["norm"]
     still = norm == 0
     factor = (overlap / norm.where(~still, 1.0)).where(~still, 1.0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from analytic.double_descent._exact import spectrum_of
+from analytic.double_descent._exact import evaluate, limit_and_correction, neglected, spectrum_of
+from analytic.double_descent._spectrum import Spectrum
 from dynamics.double_descent import PROBLEMS, VARIABLES, Problem
 from dynamics.errors import ParameterError
 from dynamics.results import answer
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["OptimalRidge", "optimal_ridge", "ridge"]
+
+Array = NDArray[Any]
 
 
 class OptimalRidge(NamedTuple):
@@ -87,10 +91,39 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
         "generalization_error": twice / 2.0,
         "training_error": np.where(values == 0, np.maximum(shrink, 0.0), shrink) ** 2 * (twice + noise) / 2.0,
     }
+    curves |= _allowed_errors(problem, spectrum, values)
     return answer(
         problem, None, {name: (("penalty",), curve) for name, curve in curves.items()}, {"penalty": values},
-        kind="theory", method="ridge", names=VARIABLES,
+        kind="theory", method="exact", names=VARIABLES,
     )  # fmt: skip
+
+
+def _allowed_errors(problem: Problem, spectrum: Spectrum, penalties: Array) -> dict[str, Array]:
+    """Return what each curve may be off from the mean over data at this dimension: the known C/d and the next order.
+
+    The closed form has no correction of its own, so it comes from the contour integral with f = 1/(z + lambda).
+    """
+
+    def filters(eigenvalues: Array, at: Array) -> tuple[Array, Array]:
+        total = eigenvalues + at[:, None]
+        still = total == 0  # the null space without penalty: w stays 0 there
+        whole = np.where(still, 1.0, total)
+        return np.where(still, 0.0, 1.0 / whole), np.where(still, 1.0, at[:, None] / whole)
+
+    # n = d without penalty and noise is learned without error at any size
+    sized = penalties > 0 if spectrum.alpha == 1.0 else np.ones(penalties.shape, dtype=bool)
+    if not sized.any():
+        return {}
+    at = penalties[sized]
+    slowest = 4.0 / at[0] if at[0] > 0 else math.inf
+    ready = evaluate(spectrum, filters, at, slowest, accuracy=1e-9, correction=True)
+    limit, corrections = limit_and_correction(problem, ready, at)
+    remaining = neglected(problem, spectrum, limit, corrections, at)
+    errors = {}
+    for name, known in corrections.items():
+        errors[f"{name}_error"] = np.full(penalties.shape, 1e-12)
+        errors[f"{name}_error"][sized] += np.abs(known) + remaining[name]
+    return errors
 
 
 def optimal_ridge(problem: Problem) -> OptimalRidge:
