@@ -59,7 +59,7 @@ def figure_by_package(times: np.ndarray) -> np.ndarray:
 
 
 def schedule_by_loop(times: np.ndarray, data: Any, features: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    """Q-regularised gradient descent, epoch by epoch, with training and test error of each epoch as in a training script."""
+    """Q-regularised gradient descent, with training and test error of every epoch as in a training script."""
     x, y, teacher = (data[name].values[0] for name in ("inputs", "labels", "teacher_weights"))
     step, schedule = 1.0 / np.linalg.eigvalsh(x.T @ x)[-1], SoftplusDecay()
     labels, test = fresh @ teacher, fresh * features
@@ -85,8 +85,8 @@ def paired(name: str, slow: Callable[[], Any], fast: Callable[[], Any], repeats:
                 reference = value
     medians = {key: statistics.median(values) for key, values in spent.items()}
     print(
-        f"{name}: loops {medians['slow']:.3f} s, package {medians['fast']:.4f} s, ratio {medians['slow'] / medians['fast']:.0f}, "
-        f"largest difference {np.abs(reference - value).max():.1e}"
+        f"{name}: loops {medians['slow']:.3f} s, package {medians['fast']:.4f} s, ratio "
+        f"{medians['slow'] / medians['fast']:.0f}, largest difference {np.abs(reference - value).max():.1e}"
     )
 
 

@@ -19,7 +19,7 @@ Source: Pezeshki, Mitra, Bengio, Lajoie, "Multi-scale feature learning dynamics"
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ __all__ = [
     "TeacherStudent",
     "TwoScale",
     "check_pair",
+    "check_problem",
     "trained_blocks",
 ]
 
@@ -59,7 +60,7 @@ VARIABLES: Mapping[str, Variable] = {
 
 
 class Blocks(NamedTuple):
-    """Blocks of feature directions: variance s_b^2, fraction w_b of the directions, teacher power c_b, each (blocks,)."""
+    """Blocks of feature directions: variance s_b^2, fraction w_b of all, teacher power c_b; each (blocks,)."""
 
     variance: NDArray[np.float64]
     fraction: NDArray[np.float64]
@@ -75,10 +76,22 @@ class Problem(Declared):
     """What all parametrisations of the problem share."""
 
     samples: int = parameter(
-        150, symbol="n", meaning="number of training samples", at_least=1, scale="log", explore=(10, 1000)
+        150,
+        symbol="n",
+        meaning="number of training samples",
+        at_least=1,
+        at_most=2**53,
+        scale="log",
+        explore=(10, 1000),
     )
     dimension: int = parameter(
-        100, symbol="d", meaning="number of feature directions", at_least=1, scale="log", explore=(10, 1000)
+        100,
+        symbol="d",
+        meaning="number of feature directions",
+        at_least=1,
+        at_most=2**53,
+        scale="log",
+        explore=(10, 1000),
     )
     noise: float = parameter(
         0.0, symbol=r"\sigma", meaning="standard deviation of the label noise", at_least=0.0, explore=(0.0, 1.0)
@@ -91,7 +104,7 @@ class Problem(Declared):
 
     @property
     def sampling_ratio(self) -> float:
-        """alpha = n/d, samples per direction."""
+        """Alpha = n/d, samples per direction."""
         return self.samples / self.dimension
 
     def directions(self) -> NDArray[np.int64]:
@@ -151,7 +164,8 @@ class TeacherStudent(Problem):
                 raise ValueError(f"{name} must not be negative; got {min(values)}")
         if self.fractions is not None and abs(sum(self.fractions) - 1.0) > 1e-12 * (count + 1):
             raise ValueError(
-                f"fractions (fraction of the directions in each block) must sum to 1; they sum to {sum(self.fractions)!r}"
+                f"fractions (fraction of the directions in each block) must sum to 1; they sum to "
+                f"{sum(self.fractions)!r}"
             )
         return self
 
@@ -192,8 +206,10 @@ class TwoScale(Problem):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.fast > self.dimension:
+            default = "" if "fast" in self.model_fields_set else ", its default: give fast too"
             raise ValueError(
-                f"fast (number of fast feature directions) must be at most dimension = {self.dimension}; got {self.fast}"
+                f"fast (number of fast feature directions) must be at most dimension = {self.dimension}; got "
+                f"{self.fast}{default}"
             )
         return self
 
@@ -236,10 +252,19 @@ ALGORITHMS: tuple[type[Algorithm], ...] = (GradientFlow, GradientDescent)
 
 def check_pair(problem: Declared, algorithm: Declared) -> None:
     """Refuse a problem or an algorithm of another phenomenon, naming the ones that exist here."""
-    for name, value, allowed in (("problem", problem, PROBLEMS), ("algorithm", algorithm, ALGORITHMS)):
-        if not isinstance(value, allowed):
-            have = ", ".join(cls.__name__ for cls in allowed)
-            raise ParameterError(f"{name} must be one of {have} for double descent; got {type(value).__name__}")
+    check_problem(problem)
+    _check_class("algorithm", algorithm, ALGORITHMS)
+
+
+def check_problem(problem: Declared) -> None:
+    """Refuse a problem of another phenomenon, naming the ones that exist here."""
+    _check_class("problem", problem, PROBLEMS)
+
+
+def _check_class(name: str, value: object, allowed: tuple[type[Declared], ...]) -> None:
+    if not isinstance(value, allowed):
+        have = ", ".join(cls.__name__ for cls in allowed)
+        raise ParameterError(f"{name} must be one of {have} for double descent; got {type(value).__name__}")
 
 
 def trained_blocks(problem: Problem, algorithm: GradientFlow | GradientDescent) -> Blocks:

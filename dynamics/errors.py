@@ -1,13 +1,15 @@
-"""The two errors of the package."""
+"""The two errors of the package, and the commonest check."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DivergenceError", "ParameterError"]
+__all__ = ["DivergenceError", "ParameterError", "known"]
 
 
 class ParameterError(ValueError):
@@ -32,3 +34,20 @@ class DivergenceError(ArithmeticError):
         self.step = step
         self.bound = bound
         self.partial = partial
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return ``name`` if it is one of ``names``; otherwise say which there are, and which one is the nearest.
+
+    Examples
+    --------
+    >>> known("method", "exakt", ["exact", "finite"])
+    Traceback (most recent call last):
+    dynamics.errors.ParameterError: method must be one of exact, finite; got 'exakt' (did you mean exact?)
+    """
+    have = list(names)
+    if name in have:
+        return name
+    near = difflib.get_close_matches(str(name), have, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ParameterError(f"{what} must be one of {', '.join(have)}; got {name!r}{hint}")

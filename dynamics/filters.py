@@ -107,9 +107,9 @@ def _advance(
     f: Array, h: Array, eigenvalues: Array, step: Array, penalty: Array, l2: Array,
     begin: int, times: Array, index: int, kept_f: Array, kept_h: Array,
 ) -> int:  # fmt: skip
-    """Advance f and h in place from step ``begin`` on, keep them at ``times`` from ``index`` on, and return the next index.
+    """Advance f and h in place from step ``begin`` on, keeping them at ``times`` from ``index`` on.
 
-    h has a recursion of its own because 1 - L f loses late digits.
+    Return the index of the next time. h has a recursion of its own because 1 - L f loses late digits.
     """
     for i in range(step.size + 1):
         if index < times.size and times[index] == begin + i:

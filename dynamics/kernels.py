@@ -20,7 +20,7 @@ def kernel(function: F) -> F:
 
     Where no cache folder is writable (set ``NUMBA_CACHE_DIR`` then) the kernel is compiled anew by each process.
     """
-    options = {"nogil": True, "error_model": "numpy", "fastmath": False}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
     try:
         compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # numba's "no locator available": neither the package nor the home cache is writable

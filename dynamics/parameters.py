@@ -6,7 +6,9 @@ user may turn is such a field, so that :func:`declarations` tells every front en
 
 from __future__ import annotations
 
+import difflib
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -17,7 +19,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from dynamics.errors import ParameterError
 
-__all__ = ["Declaration", "Declared", "Matrix", "Vector", "check_whole", "declarations", "parameter"]
+__all__ = ["Declaration", "Declared", "Vector", "check_whole", "declarations", "explain", "parameter"]
 
 
 class Declaration(NamedTuple):
@@ -89,8 +91,8 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, (int, float)) else value
 
 
+#: One or more numbers, kept as a tuple.
 Vector = Annotated[Sequence[float], BeforeValidator(_as_list), AfterValidator(tuple)]
-Matrix = Annotated[Sequence[Vector], AfterValidator(tuple)]
 
 
 class Declared(BaseModel):
@@ -124,28 +126,56 @@ class Declared(BaseModel):
         return _read(value)
 
     def to_json(self) -> str:
-        """Write class and parameters as JSON text, from which :func:`dynamics.results.rebuild` makes an equal object."""
+        """Write class and parameters as JSON text; :func:`dynamics.results.rebuild` makes an equal object of it."""
         where = f"{type(self).__module__}:{type(self).__name__}"
         return json.dumps({"class": where, **self.model_dump(mode="json")})
 
 
+#: pydantic's words and ours.
+_WORDS = (
+    ("^greater than or equal to ", "at least "),
+    ("^greater than ", "above "),
+    ("^less than or equal to ", "at most "),
+    ("^less than ", "below "),
+    ("^a valid number.*", "a number"),
+    ("^a valid integer.*", "a whole number"),
+    ("^an instance of Sequence$", "a list of numbers"),
+    ("^'str' instances are not allowed as a Sequence value$", "a list of numbers"),
+    ("^an instance of Schedule$", "a number or a schedule"),
+)
+
+
 def explain(cls: type[BaseModel], error: ValidationError) -> str:
-    """Turn pydantic's report into one line that names parameter, meaning, what is allowed and what came."""
-    return "; ".join(_explain_one(cls, detail) for detail in error.errors(include_url=False))
+    """Turn pydantic's report into one line that names parameter, meaning, what is allowed and what came.
+
+    A parameter that may be of several types is reported once for each of them: the first line about it is kept.
+    """
+    lines: dict[str, str] = {}
+    for number, detail in enumerate(error.errors(include_url=False)):
+        place = ".".join(str(part) for part in detail["loc"] if isinstance(part, int))
+        lines.setdefault(f"{detail['loc'][0]}.{place}" if detail["loc"] else str(number), _explain_one(cls, detail))
+    return "; ".join(lines.values())
 
 
 def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    for theirs, ours in _WORDS:
+        message = re.sub(theirs, ours, message)
     where = [str(part) for part in detail["loc"]]
     if not where:  # a check of several parameters together, or an error that is explained already
         return message
     name = where[0]
     if detail["type"] == "extra_forbidden":
-        return f"{name} is not a parameter of {cls.__name__}; its parameters are {', '.join(cls.model_fields)}"
+        near = difflib.get_close_matches(name, cls.model_fields, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        have = ", ".join(cls.model_fields)
+        return f"{name} is not a parameter of {cls.__name__}; its parameters are {have}{hint}"
     meaning = cls.model_fields[name].description if name in cls.model_fields else None
     what = f"{name} ({meaning})" if meaning else name
     if detail["type"] == "missing":
         return f"{what} must be given"
+    if "; got " in message:  # explained already, further in
+        return f"{what}: {message}"
     if not message.startswith("must"):
         message = f"must be {message}"
     index = f" at index {where[1]}" if len(where) > 1 and where[1].isdigit() else ""
@@ -155,12 +185,6 @@ def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
 def check_whole(name: str, value: Any, *, at_least: int) -> int:
     """Check a count given to a function (``1e9`` will do, ``True`` and 3.5 will not) and return it as an int."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if (
-        not number
-        or value != value
-        or value in (float("inf"), -float("inf"))
-        or int(value) != value
-        or value < at_least
-    ):
+    if not number or not math.isfinite(value) or int(value) != value or not at_least <= value < 2**63:
         raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {value!r}")
     return int(value)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    InstanceOf,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -51,7 +52,8 @@ class SoftplusDecay(Schedule):
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
-        return self.initial * np.log1p(np.exp(-self.rate * steps)) / np.log(2.0)
+        values: NDArray[np.float64] = self.initial * np.log1p(np.exp(-self.rate * steps)) / np.log(2.0)
+        return values
 
 
 class StepTable(Schedule):
@@ -82,6 +84,8 @@ def _from_text(value: Any) -> Any:
         name, _, rest = value.partition(":")
         cls = _kind(name)
         texts = rest.split(",") if rest else []
+        if len(texts) > len(cls.model_fields):
+            raise ValueError(f"must have at most {len(cls.model_fields)} numbers for {name}; got {value!r}")
         return cls(**dict(zip(cls.model_fields, texts, strict=False)))
     if isinstance(value, dict) and "schedule" in value:
         return _kind(value["schedule"])(**{key: item for key, item in value.items() if key != "schedule"})
@@ -101,7 +105,9 @@ def _not_negative(value: float | Schedule) -> float | Schedule:
 
 
 #: A non-negative number, or a schedule of such numbers.
-Coefficient = Annotated[float | SerializeAsAny[Schedule], BeforeValidator(_from_text), AfterValidator(_not_negative)]
+Coefficient = Annotated[
+    float | SerializeAsAny[InstanceOf[Schedule]], BeforeValidator(_from_text), AfterValidator(_not_negative)
+]
 
 
 def is_constant(coefficient: float | Schedule) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from dynamics.double_descent import VARIABLES
 from dynamics.errors import ParameterError
@@ -41,13 +40,13 @@ def finite_size_slope(
     -------
     Dataset
         ``deviation`` and ``standard_error`` (dimension, time); ``slope`` b and ``slope_standard_error`` (time) of the
-        straight line through log \|deviation\| over log d, weighted by the squared relative precision of each deviation.
+        straight line through log \|deviation\| over log d, weighted by their squared relative precision.
 
     Raises
     ------
     ParameterError
-        When there are fewer than two dimensions, or a deviation is not resolved (less than two standard errors, where its
-        logarithm means nothing): more runs are needed.
+        When there are fewer than two dimensions, or a deviation is not resolved (less than two standard errors, where
+        its logarithm means nothing): more runs are needed.
     """
     if len(pairs) < 2:
         raise ParameterError(f"pairs must hold at least two dimensions; got {len(pairs)}")
@@ -57,8 +56,8 @@ def finite_size_slope(
     if (weak := np.abs(deviation) < 2.0 * error).any():
         size, place = (int(index) for index in np.argwhere(weak)[0])
         raise ParameterError(
-            f"runs must be more: at dimension {list(pairs)[size]}, time {compared[0]['time'].values[place]:g} the deviation "
-            f"{deviation[size, place]:.2g} is less than two standard errors ({error[size, place]:.2g})"
+            f"runs must be more: at dimension {list(pairs)[size]}, time {compared[0]['time'].values[place]:g} the "
+            f"deviation {deviation[size, place]:.2g} is less than two standard errors ({error[size, place]:.2g})"
         )
     weight = (deviation / error) ** 2
     x = np.log(np.array(list(pairs), dtype=np.float64))[:, None]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
 from types import ModuleType
 from typing import NamedTuple
 
-from dynamics.errors import ParameterError
+from dynamics.errors import known
 
-__all__ = ["Phenomenon", "known", "phenomena", "phenomenon"]
+__all__ = ["Phenomenon", "phenomena", "phenomenon"]
 
 
 class Phenomenon(NamedTuple):
@@ -43,13 +41,3 @@ def phenomenon(name: str) -> Phenomenon:
     """
     module = known("phenomenon", name, phenomena()).replace("-", "_")
     return Phenomenon(name, *(importlib.import_module(f"{layer}.{module}") for layer in Phenomenon._fields[1:]))
-
-
-def known(what: str, name: str, names: Iterable[str]) -> str:
-    """Return ``name`` if it is one of ``names``; otherwise say which there are, the nearest first in mind."""
-    have = list(names)
-    if name in have:
-        return name
-    near = difflib.get_close_matches(name, have, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ParameterError(f"{what} must be one of {', '.join(have)}; got {name!r}{hint}")

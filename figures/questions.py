@@ -13,12 +13,12 @@ import xarray as xr
 from cyclopts import App, Parameter
 
 from dynamics.algorithms import Algorithm
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, known
 from dynamics.parameters import Declared
 from dynamics.times import check_times
 from figures.comparison import compare, describe, summarize
 from figures.files import check_free, save
-from figures.phenomena import Phenomenon, known, phenomena, phenomenon
+from figures.phenomena import Phenomenon, phenomena, phenomenon
 
 __all__ = ["ask", "read_times"]
 

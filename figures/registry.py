@@ -12,8 +12,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import dynamics
-from dynamics.errors import ParameterError
-from figures.phenomena import known, phenomena
+from dynamics.errors import known
+from figures.phenomena import phenomena
 from figures.style import captioned, styled
 
 __all__ = ["Effect", "Preset", "Recipe", "Reproduction", "recipe", "recipes", "reproduce"]
@@ -93,8 +93,7 @@ def reproduce(name: str, *, preset: Preset = "quick", seed: int = 0) -> Reproduc
         When the effect that the figure is about is not present in its data.
     """
     chosen = recipe(name)
-    if preset not in ("quick", "full"):
-        raise ParameterError(f"preset must be quick or full; got {preset!r}")
+    known("preset", preset, ("quick", "full"))
     start = time.perf_counter()
     data = chosen.data(preset, seed)
     effect = chosen.effect(data)

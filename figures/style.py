@@ -19,9 +19,9 @@ __all__ = ["COLOURS", "captioned", "label", "new_figure", "picture_bytes", "styl
 #: Okabe and Ito's palette, without its yellow, which is too light for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
-_OPTIONS: dict[str, Any] = {
+_OPTIONS: Any = {
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": mpl.rcsetup.cycler(color=COLOURS),
     "axes.titlesize": 10,
     "figure.dpi": 130,
     "font.size": 9,

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from analytic.double_descent import edges
 from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import TwoScale
 from dynamics.errors import ParameterError
 from figures import load
 from figures.cli import run
@@ -38,7 +40,8 @@ def test_default_step_is_the_same_number_for_theory_and_runs(capsys, tmp_path):
     assert run(words) == 0
     assert "left open" not in capsys.readouterr().out
     rate = json.loads(load(tmp_path / "c.nc").attrs["algorithm"])["learning_rate"]
-    assert rate == pytest.approx(1 / 3.07, rel=0.1)
+    problem = TwoScale(samples=24, dimension=16, fast=8, condition_number=5)
+    assert rate == 1 / edges(problem)[1]
 
 
 def test_finite_theory_is_of_the_same_draws(capsys):

@@ -103,5 +103,5 @@ def test_an_interrupted_figure_is_not_half_made(tmp_path, capsys, monkeypatch):
 def test_unknown_names_and_presets_are_refused():
     with pytest.raises(ParameterError, match="did you mean double-descent/fig3"):
         reproduce("double-descent/fig33")
-    with pytest.raises(ParameterError, match="preset must be quick or full"):
+    with pytest.raises(ParameterError, match="preset must be one of quick, full"):
         reproduce("double-descent/fig1", preset="slow")

@@ -38,8 +38,8 @@ class Nodes(NamedTuple):
 class Contour(NamedTuple):
     """Upper nodes z with zeta and the weights q = dz/(2 pi i) zeta/z: an integral is twice the real part of the sum.
 
-    Without enclosing z = 0 the null space at alpha < 1 is a node of its own, z = 0 with zeta_0 and q = zeta_0 / 2 (half,
-    because it has no conjugate): filters there are f(0) and h(0).
+    Without enclosing z = 0 the null space at alpha < 1 is a node of its own, z = 0 with zeta_0 and q = zeta_0 / 2
+    (half, because it has no conjugate): filters there are f(0) and h(0).
     """
 
     spectrum: Spectrum
@@ -116,7 +116,8 @@ def choose_nodes(spectrum: Spectrum, filters: Filters, slowest: float, accuracy:
                 break
             previous, count = error, math.ceil(1.3 * count)
     raise ParameterError(
-        f"accuracy {accuracy:g} cannot be reached for these times and this step size; the best contour reached {best:.1e}"
+        f"accuracy {accuracy:g} cannot be reached for these times and this step size; the best contour reached "
+        f"{best:.1e}"
     )
 
 

@@ -68,12 +68,13 @@ def asymptotic_learning_rate(problem: Problem, algorithm: GradientDescent) -> fl
         return 1.0 / (largest + float(values_at(algorithm.l2, np.zeros(1, dtype=np.int64))[0]))
     if algorithm.scheduled:
         return algorithm.learning_rate
-    step, l2, penalty = (float(value) for value in (algorithm.learning_rate, algorithm.l2, algorithm.output_penalty))  # type: ignore[arg-type]
+    coefficients: Any = (algorithm.learning_rate, algorithm.l2, algorithm.output_penalty)
+    step, l2, penalty = (float(value) for value in coefficients)
     bound = 2.0 / ((1.0 + penalty) * largest + l2)
     if step > bound:
         raise ParameterError(
-            f"learning_rate (step size) must be at most 2/((1 + output_penalty) lambda_+ + l2) = {bound:.6g}, above which "
-            f"gradient descent diverges (lambda_+ = {largest:.6g}); got {step:g}. Lower it, or simulate with "
+            f"learning_rate (step size) must be at most 2/((1 + output_penalty) lambda_+ + l2) = {bound:.6g}, above "
+            f"which gradient descent diverges (lambda_+ = {largest:.6g}); got {step:g}. Lower it, or simulate with "
             "on_divergence='mark'"
         )
     return step
@@ -191,9 +192,9 @@ def neglected(
 ) -> dict[str, Array]:
     """Estimate the terms beyond 1/d of each curve, where training has gone as far as ridge at ``penalties``.
 
-    The expansion is in g = D/(d (1 - D)) with D = df2(zeta, zeta)/alpha at the ridge's zeta: without penalty at n > d it
-    is 1/(n - d), and E_G is exactly the limit times 1 + g + g^2 + ...; at n = d it grows without end as the penalty goes
-    to 0. Two g^2 of what is still to learn, and twice the square of the largest first correction, are allowed for.
+    The expansion is in g = D/(d (1 - D)) with D = df2(zeta, zeta)/alpha at the ridge's zeta: without penalty at n > d
+    it is 1/(n - d), and E_G is exactly the limit times 1 + g + g^2 + ...; at n = d it grows without end as the penalty
+    goes to 0. Two g^2 of what is still to learn, and twice the square of the largest first correction, are allowed for.
     """
     g = _expansion_parameter(problem, spectrum, penalties)
     power = problem.blocks.mean_power

@@ -39,7 +39,8 @@ def finite(
     """
     if data is None or "inputs" not in data:
         raise ParameterError(
-            "data must be given for method 'finite', with the variable inputs; simulations.double_descent.sample makes it"
+            "data must be given for method 'finite', with the variable inputs; simulations.double_descent.sample makes "
+            "it"
         )
     inputs = np.asarray(data["inputs"], dtype=np.float64)
     expected = (problem.samples, problem.dimension)

@@ -1,8 +1,8 @@
 """One- and two-resolvent averages on the nodes of a contour: the limit, and its first correction in 1/d.
 
 The equations of the resolvent G(z) = (M - z)^-1 follow from Gaussian integration by parts; normalised traces factorise
-up to O(1/d^2), and for *real* data the transposed term leaves a correction of relative order 1/d. With r = 1/(S2 + zeta),
-rho = zeta/z, zeta' = dzeta/dz, mu = <s2^2 r^3>, u_12 = 1/(1 - df2(zeta_1, zeta_2)/alpha), averages over X are
+up to O(1/d^2), and for *real* data the transposed term leaves a correction of relative order 1/d. With r = 1/(S2 +
+zeta), rho = zeta/z, zeta' = dzeta/dz, mu = <s2^2 r^3>, u_12 = 1/(1 - df2(zeta_1, zeta_2)/alpha), averages over X are
 
     E G      = -rho r + (rho/d) [ zeta zeta'^2 mu s2 r^2 + zeta' s2^2 r^3 ] + O(1/d^2)
     E G S2 G = rho_1 rho_2 { u s2 r_1 r_2 + (1/d) [ Y + q s2 r_1 r_2 ] } + O(1/d^2)
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 
 
 class Curves(NamedTuple):
-    """Alignment R, twice E_G split into bias and variance per sigma^2, and 2 alpha E_T split likewise, each (times,)."""
+    """Alignment R, 2 E_G split into bias and variance per sigma^2, 2 alpha E_T split likewise; each (times,)."""
 
     alignment: Array
     bias: Array

@@ -27,8 +27,7 @@ __all__ = ["OptimalStopping", "critical_condition_number", "extrema", "optimal_s
 
 Array = NDArray[np.float64]
 
-#: Slopes below this, relative to <c> + sigma^2, are taken for zero: rounding of the final plateau, where the true slope
-#: dies exponentially.
+#: Slopes below this times <c> + sigma^2 count as zero: the final plateau, whose slope dies exponentially, is rounding.
 _FLAT = 1e-10
 
 _NAMES = {
@@ -72,13 +71,12 @@ class _Course:
         return slope
 
     def turns(self, grid: Array) -> tuple[Array, Array, Array]:
-        """Return the slope on the grid, and times and values of its own extrema.
-
-        Each is the vertex of a parabola through three of 17 finer points around a grid point that tops its neighbours.
-        """
+        """Return the slope on the grid, and times and values of its own extrema (vertices of parabolas)."""
         values = self.slope(grid)
-        rises = np.diff(values) > 0
-        index = 1 + np.flatnonzero((rises[:-1] != rises[1:]) & (np.abs(values[1:-1]) > self.flat))
+        rises, solid = np.diff(values) > 0, np.abs(values) > self.flat
+        # two of three must be solid: an extremum may be zero itself, a flat end has noise only
+        two = np.sum([solid[:-2], solid[1:-1], solid[2:]], axis=0) >= 2
+        index = 1 + np.flatnonzero((rises[:-1] != rises[1:]) & two)
         if not index.size:
             return values, np.empty(0), np.empty(0)
         sign = np.where(rises[index - 1], 1.0, -1.0)
@@ -138,16 +136,16 @@ def extrema(
         solid = np.abs(values) > course.flat
         times, signs = grid[solid], np.sign(values[solid])
         turns = np.flatnonzero(signs[1:] != signs[:-1])
+        ends = np.log(times).tolist()
         found = [
-            brentq(lambda u: course.slope(np.exp([u]))[0], *np.log(times[[i, i + 1]]), xtol=1e-14, rtol=1e-14)
+            brentq(lambda u: float(course.slope(np.exp([u]))[0]), ends[i], ends[i + 1], xtol=1e-14, rtol=1e-14)
             for i in turns
         ]
         at = np.exp(np.array(found))
         error = course.error(at) if at.size else at
     kinds = np.array(["minimum" if signs[i] < 0 else "maximum" for i in turns], dtype="<U7")
-    variables = {
-        name: (("extremum",), item) for name, item in (("kind", kinds), ("time", at), ("generalization_error", error))
-    }
+    columns = {"kind": kinds, "time": at, "generalization_error": error}
+    variables = {name: (("extremum",), item) for name, item in columns.items()}
     numbers = {"extremum": np.arange(at.size)}
     return answer(problem, flow, variables, numbers, kind="theory", method="extrema", names=_NAMES)
 
@@ -155,9 +153,9 @@ def extrema(
 def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> float:
     """Return kappa_c: the smallest condition number at which E_G over flow time has a local maximum (no penalty).
 
-    The problem's own condition number plays no part. At kappa_c a local extremum of dE_G/dlog tau touches zero; above it
-    E_G falls, rises and falls again, and in scans does so at every larger condition number. For p < n there is always
-    a kappa_c; for p >= n training interpolates in the fast phase, and scans found none.
+    The problem's own condition number plays no part. At kappa_c a local extremum of dE_G/dlog tau touches zero; above
+    it E_G falls, rises and falls again, and in scans does so at every larger condition number. For p < n there is
+    always a kappa_c; for p >= n training interpolates in the fast phase, and scans found none.
 
     Parameters
     ----------
@@ -185,11 +183,10 @@ def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> f
         return _margin(TwoScale(**{**problem.model_dump(), "condition_number": math.exp(log_ratio)}))
 
     low, high = 0.0, math.log(largest)
-    value_high = margin(high)
-    if value_high <= 0:
+    if margin(high) <= 0:
         return math.inf
+    # bisect until the bracket is short and the margin finite at its lower end too: there it is smooth
     value_low = -math.inf
-    # bisect until the margin is finite at both ends and the bracket short: there it is smooth and crosses zero once
     while high - low > 0.1 or value_low == -math.inf:
         middle = 0.5 * (low + high)
         value = margin(middle)
@@ -197,7 +194,7 @@ def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> f
             high = middle
         else:
             low, value_low = middle, value
-        if high - low < 1e-9:
+        if high - low < 1e-8:  # rise and dip are born at a slope of zero
             return math.exp(high)
     return math.exp(brentq(margin, low, high, xtol=1e-8, rtol=1e-12))
 
@@ -205,8 +202,7 @@ def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> f
 def _margin(problem: TwoScale) -> float:
     """Return max over a < b of min(slope(a), -slope(b)) over the slope's own extrema: above 0 iff there is a maximum.
 
-    It is continuous in the parameters and crosses zero where an extremum of the slope touches zero; -inf when the slope
-    has no rise followed by a dip at all.
+    Continuous, and zero where an extremum of the slope touches zero; -inf when no dip of the slope follows a top.
     """
     flow = GradientFlow()
     grid = np.geomspace(*_range(problem, flow), 300)
@@ -250,10 +246,10 @@ def _final_error(problem: Problem, flow: GradientFlow) -> float:
     """Return E_G at tau -> infinity."""
     if flow.l2 == 0 and problem.sampling_ratio == 1.0 and problem.noise > 0:
         return math.inf
-    variance, fraction, power = trained_blocks(problem, flow)
+    variances, fractions, power = (values.tolist() for values in trained_blocks(problem, flow))
     trained = TeacherStudent(
         samples=problem.samples, dimension=problem.dimension, noise=problem.noise,
-        variances=variance, fractions=fraction, teacher_power=power,
+        variances=variances, fractions=fractions, teacher_power=power,
     )  # fmt: skip
     return float(ridge(trained, [flow.l2])["generalization_error"].item())
 
@@ -272,20 +268,22 @@ def shrinkage(solution: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``factor`` R/Q and ``generalization_error``, on the dimensions of the answer. At w = 0 (Q = 0) every factor
-        gives E_G = <c>/2, and the factor is set to 1; that is no limit: R/Q grows without bound as t -> 0, because the
-        first step, however small, has a direction.
+        ``factor`` R/Q and ``generalization_error``, on the dimensions of the answer. A student of Q < 1e-10 <c>, whose
+        R/Q would be rounding, keeps its length (factor 1). At w = 0 every factor gives <c>/2; there is no limit as
+        t -> 0, where R/Q grows without bound because the first step, however small, has a direction.
     """
     problem = rebuild(solution.attrs.get("problem", ""))
     if not isinstance(problem, Problem) or solution.attrs.get("kind") != "theory" or "norm" not in solution:
         raise ParameterError("solution must be an answer of the theory of double descent with alignment and norm")
     overlap, norm = solution["alignment"], solution["norm"]
-    still = norm == 0
-    factor = (overlap / norm.where(~still, 1.0)).where(~still, 1.0)
-    error = problem.blocks.mean_power / 2.0 - factor * overlap / 2.0
-    values = {"factor": (overlap.dims, factor.values), "generalization_error": (overlap.dims, error.values)}
+    power = problem.blocks.mean_power
+    trained = norm > 1e-10 * power
+    factor = (overlap / norm.where(trained, 1.0)).where(trained, 1.0)
+    error = power / 2.0 - factor * overlap + factor**2 * norm / 2.0
+    dims = tuple(str(dim) for dim in overlap.dims)
+    values = {"factor": (dims, factor.values), "generalization_error": (dims, error.values)}
     algorithm = rebuild(solution.attrs["algorithm"]) if "algorithm" in solution.attrs else None
-    coordinates = {str(dim): solution[dim].values for dim in overlap.dims}
+    coordinates = {dim: solution[dim].values for dim in dims}
     return answer(problem, algorithm, values, coordinates, kind="theory", method="shrinkage", names=_NAMES)
 
 
@@ -293,9 +291,8 @@ def _flow(problem: Problem, algorithm: Algorithm | None) -> GradientFlow:
     flow = GradientFlow() if algorithm is None else algorithm
     check_pair(problem, flow)
     if not isinstance(flow, GradientFlow):
-        raise ParameterError(
-            f"algorithm must be GradientFlow for extrema in continuous time; got {type(flow).__name__}"
-        )
+        name = type(flow).__name__
+        raise ParameterError(f"algorithm must be GradientFlow for extrema in continuous time; got {name}")
     return flow
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PAPER_SCALE", "published", "published_corrected", "published_ridge"]
 
-#: The paper's singular values are 0.5 and 0.5/kappa: a constant fitted so that 1/t mimics a step of 1/(largest eigenvalue).
+#: The paper's singular values are 0.5 and 0.5/kappa: fitted, so that 1/t mimics a step of 1/(largest eigenvalue).
 PAPER_SCALE = 0.5
 
 Array = NDArray[np.float64]
@@ -71,8 +71,8 @@ def published_ridge(
     scale : float
         Singular value of the fast features (the slow ones' is scale/kappa); the paper takes 0.5.
     learn : str
-        "fast" freezes the slow block at the largest penalty (the first time), "slow" the fast block at the smallest (the
-        last time), as in the paper's figure 1.
+        "fast" freezes the slow block at the largest penalty (the first time), "slow" the fast block at the smallest
+        (the last time), as in the paper's figure 1.
     slow_penalties : array, optional
         Penalties of the slow block where they differ from the fast block's.
 
@@ -132,13 +132,14 @@ def _check(problem: Problem) -> None:
         raise ParameterError(f"problem must be TwoScale for the published formula; got {type(problem).__name__}")
     if problem.samples <= problem.dimension:
         raise ParameterError(
-            f"samples must be above dimension = {problem.dimension} for the published formula: it solves each block alone, and "
-            f"so learns everything from fewer samples than unknowns; got {problem.samples}. Method exact holds there"
+            f"samples must be above dimension = {problem.dimension} for the published formula: it solves each block "
+            f"alone, and so learns everything from fewer samples than unknowns; got {problem.samples}. Method exact "
+            "holds there"
         )
     if not 0 < problem.fast < problem.dimension:
         raise ParameterError(
-            f"fast must be above 0 and below dimension = {problem.dimension} for the published formula, which has two blocks; "
-            f"got {problem.fast}"
+            f"fast must be above 0 and below dimension = {problem.dimension} for the published formula, which has two "
+            f"blocks; got {problem.fast}"
         )
 
 

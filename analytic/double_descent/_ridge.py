@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from analytic.double_descent._exact import evaluate, limit_and_correction, neglected, spectrum_of
 from analytic.double_descent._spectrum import Spectrum
-from dynamics.double_descent import PROBLEMS, VARIABLES, Problem
+from dynamics.double_descent import VARIABLES, Problem, check_problem
 from dynamics.errors import ParameterError
 from dynamics.results import answer
 from dynamics.times import check_increasing
@@ -63,12 +63,10 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale
-    >>> ridge(TwoScale(samples=300, dimension=100, noise=0.2), [0.0]).generalization_error.item()  # sigma^2/(2(alpha - 1))
-    0.01
+    >>> ridge(TwoScale(samples=300, dimension=100, noise=0.2), [0.0]).generalization_error.item()  # sigma^2/(2(alpha -
+    1)) 0.01
     """
-    if not isinstance(problem, PROBLEMS):
-        have = ", ".join(cls.__name__ for cls in PROBLEMS)
-        raise ParameterError(f"problem must be one of {have} for double descent; got {type(problem).__name__}")
+    check_problem(problem)
     values = check_increasing("penalties", penalties)
     spectrum, noise = spectrum_of(problem), problem.noise**2
     if values[0] == 0.0 and spectrum.alpha == 1.0 and noise > 0:
@@ -135,8 +133,8 @@ def optimal_ridge(problem: Problem) -> OptimalRidge:
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale
-    >>> optimal_ridge(TwoScale(samples=150, dimension=100, condition_number=1, noise=0.5)).penalty.__round__(6)  # sigma^2
-    0.25
+    >>> optimal_ridge(TwoScale(samples=150, dimension=100, condition_number=1, noise=0.5)).penalty.__round__(6)  #
+    sigma^2 0.25
     """
     spectrum = spectrum_of(problem)
     right, slowest = spectrum.edges()[1], float(spectrum.blocks.variance[-1])

@@ -12,7 +12,7 @@ from analytic.double_descent._finite import finite
 from analytic.double_descent._published import published, published_corrected
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import VARIABLES, Problem, check_pair
-from dynamics.errors import ParameterError
+from dynamics.errors import known
 from dynamics.results import answer
 from dynamics.times import check_times
 
@@ -79,8 +79,7 @@ def solve(
     """
     check_pair(problem, algorithm)
     when = check_times(times, algorithm)
-    if method not in METHODS:
-        raise ParameterError(f"method must be one of {', '.join(METHODS)} for double descent; got {method!r}")
+    known("method", method, METHODS)
     values: dict[str, Any]
     if method == "finite":
         values = finite(problem, algorithm, when, data)

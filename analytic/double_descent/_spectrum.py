@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 
 def merged(blocks: Blocks) -> Blocks:
-    """Join blocks of equal variance (their power is the weighted mean) and drop those of fraction 0; sorted, largest first."""
+    """Join blocks of equal variance (with their mean power), drop those of fraction 0, sort the largest first."""
     variance, which = np.unique(blocks.variance[blocks.fraction > 0], return_inverse=True)
     fraction: Array = np.bincount(which, blocks.fraction[blocks.fraction > 0])
     power = np.bincount(which, (blocks.fraction * blocks.power)[blocks.fraction > 0]) / fraction
@@ -113,7 +113,7 @@ class Spectrum(NamedTuple):
             return float(fraction @ (s2 / (s2 + math.exp(y))) ** 2) / alpha - 1.0
 
         top = math.log(self.null_zeta())
-        low = math.log(s2[-1]) + math.log((1.0 / math.sqrt(alpha) - 1.0)) - 1e-3
+        low = math.log(s2[-1]) + math.log(1.0 / math.sqrt(alpha) - 1.0) - 1e-3
         return float(self.z(math.exp(_root(shortfall, low, top))))
 
 

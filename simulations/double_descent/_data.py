@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamics.double_descent import PROBLEMS, VARIABLES, Problem
-from dynamics.errors import ParameterError
+from dynamics.double_descent import VARIABLES, Problem, check_problem
 from dynamics.parameters import check_whole
 from dynamics.results import Variable, answer
 from simulations._ensemble import check_memory, check_workers, run_all
@@ -19,7 +18,7 @@ from simulations._streams import Source, stream
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Draw", "check_problem", "check_run_numbers", "draw", "fresh_inputs", "per_direction", "sample"]
+__all__ = ["Draw", "check_run_numbers", "draw", "fresh_inputs", "per_direction", "sample"]
 
 Array = NDArray[np.float64]
 
@@ -39,14 +38,6 @@ class Draw(NamedTuple):
     teachers: Array
     label_noise: Array
     labels: Array
-
-
-def check_problem(problem: Problem) -> None:
-    """Refuse problems of another phenomenon, and fractions that are not whole numbers of directions."""
-    if not isinstance(problem, PROBLEMS):
-        have = ", ".join(cls.__name__ for cls in PROBLEMS)
-        raise ParameterError(f"problem must be one of {have} for double descent; got {type(problem).__name__}")
-    problem.directions()
 
 
 def check_run_numbers(runs: int, first_run: int) -> range:
@@ -119,6 +110,7 @@ def sample(
     {'run': 2, 'sample': 15, 'direction': 10}
     """
     check_problem(problem)
+    problem.directions()  # refuses fractions that are no whole numbers of directions
     numbers = check_run_numbers(runs, first_run)
     seed, teachers = check_whole("seed", seed, at_least=0), check_whole("teachers", teachers, at_least=1)
     threads = check_workers(workers)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamics.double_descent import Problem
-from dynamics.errors import ParameterError
+from dynamics.double_descent import Problem, check_problem
+from dynamics.errors import ParameterError, known
 from dynamics.parameters import check_whole
 from simulations._ensemble import check_memory, check_workers
-from simulations.double_descent._data import Draw, check_problem, check_run_numbers, draw, fresh_inputs, per_direction
+from simulations.double_descent._data import Draw, check_run_numbers, draw, fresh_inputs, per_direction
 from simulations.double_descent._eigenbasis import (
     Amplitudes,
     Curves,
@@ -24,7 +24,7 @@ from simulations.double_descent._eigenbasis import (
     sampled_amplitudes,
 )
 
-__all__ = ["Setting", "check_choice", "check_setting", "students"]
+__all__ = ["Setting", "check_setting", "students"]
 
 Array = NDArray[np.float64]
 
@@ -58,13 +58,6 @@ class Setting(NamedTuple):
         return drawn, fresh_inputs(self.problem, self.seed, run, self.test_samples)
 
 
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> str:
-    """Return ``value`` if it is one of the names allowed."""
-    if value not in allowed:
-        raise ParameterError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
-    return value
-
-
 def check_setting(
     problem: Problem,
     *,
@@ -79,12 +72,13 @@ def check_setting(
 ) -> Setting:
     """Check what describes an ensemble, its memory for ``points`` times or penalties included."""
     check_problem(problem)
+    problem.directions()  # refuses fractions that are no whole numbers of directions
     numbers = check_run_numbers(runs, first_run)
     seed, teachers = check_whole("seed", seed, at_least=0), check_whole("teachers", teachers, at_least=1)
     if test_samples is not None:
         test_samples = check_whole("test_samples", test_samples, at_least=1)
     threads = check_workers(workers)
-    if check_choice("teacher", teacher, ("sampled", "averaged")) == "averaged":
+    if known("teacher", teacher, ("sampled", "averaged")) == "averaged":
         if teachers != 1:
             raise ParameterError(f"teachers must be 1 where teacher is 'averaged'; got {teachers}")
         if test_samples is not None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import Problem, check_pair, trained_blocks
-from dynamics.errors import DivergenceError, ParameterError
+from dynamics.errors import DivergenceError, ParameterError, known
 from dynamics.filters import MAX_SCHEDULED_STEPS, spectral_filters
 from dynamics.times import check_times
 from simulations._ensemble import run_all
@@ -19,7 +19,7 @@ from simulations.double_descent._assemble import Run, assemble
 from simulations.double_descent._data import per_direction
 from simulations.double_descent._eigenbasis import decompose
 from simulations.double_descent._literal import MAX_LITERAL_STEPS, literal
-from simulations.double_descent._setting import Setting, check_choice, check_setting, students
+from simulations.double_descent._setting import Setting, check_setting, students
 from simulations.double_descent._stability import Descent
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def simulate(
     """
     check_pair(problem, algorithm)
     when = check_times(times, algorithm)
-    check_choice("method", method, METHODS)
-    check_choice("on_divergence", on_divergence, ("raise", "mark"))
+    known("method", method, METHODS)
+    known("on_divergence", on_divergence, ("raise", "mark"))
     trained_blocks(problem, algorithm)  # refuses rates that do not fit the blocks
     setting = check_setting(
         problem, runs=runs, first_run=first_run, seed=seed, teacher=teacher, teachers=teachers,
