@@ -49,7 +49,8 @@ def edges(problem: Problem) -> tuple[float, float]:
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale
-    >>> edges(TwoScale(samples=400, dimension=100, condition_number=1))
+    >>> left, right = edges(TwoScale(samples=400, dimension=100, condition_number=1))
+    >>> round(left, 12), round(right, 12)
     (1.0, 9.0)
     """
     return spectrum_of(problem).edges()

@@ -63,8 +63,9 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale
-    >>> ridge(TwoScale(samples=300, dimension=100, noise=0.2), [0.0]).generalization_error.item()  # sigma^2/(2(alpha -
-    1)) 0.01
+    >>> least_squares = ridge(TwoScale(samples=300, dimension=100, noise=0.2), [0.0])
+    >>> round(least_squares.generalization_error.item(), 12)  # sigma^2/(2(alpha - 1))
+    0.01
     """
     check_problem(problem)
     values = check_increasing("penalties", penalties)
@@ -133,8 +134,9 @@ def optimal_ridge(problem: Problem) -> OptimalRidge:
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale
-    >>> optimal_ridge(TwoScale(samples=150, dimension=100, condition_number=1, noise=0.5)).penalty.__round__(6)  #
-    sigma^2 0.25
+    >>> isotropic = TwoScale(samples=150, dimension=100, condition_number=1, noise=0.5)
+    >>> round(optimal_ridge(isotropic).penalty, 6)  # sigma^2
+    0.25
     """
     spectrum = spectrum_of(problem)
     right, slowest = spectrum.edges()[1], float(spectrum.blocks.variance[-1])
