@@ -219,7 +219,8 @@ def _expansion_parameter(problem: Problem, spectrum: Spectrum, penalties: Array)
     low = max(finite.min() / spectrum.alpha, 1e-12 * spectrum.blocks.variance[-1])
     high = (finite.max() + spectrum.mean(spectrum.blocks.variance)) / spectrum.alpha
     zeta = null + np.geomspace(low, high, 300)
-    rest = spectrum.denominator(zeta, zeta)
-    g = (spectrum.alpha - rest) / (rest * problem.dimension)
+    variance = spectrum.blocks.variance
+    df2 = spectrum.mean((variance / (variance + zeta[:, None])) ** 2)
+    g = df2 / (spectrum.denominator(zeta, zeta) * problem.dimension)
     found = np.interp(np.log(np.maximum(penalties, low)), np.log(-spectrum.z(zeta)), np.log(g))
     return np.where(np.isfinite(penalties), np.exp(found), 0.0)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from analytic.double_descent._exact import spectrum_of
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import VARIABLES, Problem, TwoScale
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, known
 from dynamics.results import answer
 from dynamics.schedules import is_constant
 from dynamics.times import check_increasing
@@ -87,8 +87,7 @@ def published_ridge(
         raise ParameterError("penalties must be above 0 in the published formula; got 0")
     if slow.shape != values.shape:
         raise ParameterError(f"slow_penalties must be as many as penalties, {values.size}; got {slow.size}")
-    if learn not in {"both", "fast", "slow"}:
-        raise ParameterError(f"learn must be both, fast or slow; got {learn!r}")
+    known("learn", learn, ("both", "fast", "slow"))
     if corrected and slow_penalties is not None:
         raise ParameterError("slow_penalties must be left out when corrected: the exact answer has one penalty")
     _check(problem)
