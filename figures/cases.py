@@ -18,19 +18,19 @@ FALSE_ALARM = 1e-6
 
 
 def together(dimension: str, comparisons: Mapping[Any, xr.Dataset], **attributes: Any) -> xr.Dataset:
-    """Join comparisons along a new dimension, with the verdict of each and of all."""
+    """Join comparisons along a new dimension with these attributes, with the verdict of each and of all."""
     index = xr.DataArray(list(comparisons), dims=dimension, name=dimension)
     data = xr.concat(
         list(comparisons.values()), index, combine_attrs="drop", join="exact", coords="minimal", compat="equals"
     )
     data["verdict"] = (dimension, np.array([one.attrs["verdict"] for one in comparisons.values()]))
     data[dimension].attrs |= attributes
-    data.attrs = agreement(comparisons)
+    data.attrs = agreement({(dimension.replace("_", " "), key): one for key, one in comparisons.items()})
     return data
 
 
-def agreement(comparisons: Mapping[Any, xr.Dataset]) -> dict[str, Any]:
-    """Return the common verdict, the worst deviation in a few words, and both in a sentence."""
+def agreement(comparisons: Mapping[tuple[Any, ...], xr.Dataset]) -> dict[str, Any]:
+    """Return the common verdict, the worst deviation in a few words, and both in a sentence; keys name the cases."""
     rows = [(key, row) for key, one in comparisons.items() for row in summarize(one)]
 
     def used(row: Mapping[str, Any]) -> float:
@@ -40,9 +40,7 @@ def agreement(comparisons: Mapping[Any, xr.Dataset]) -> dict[str, Any]:
     case, worst = max(rows, key=lambda item: used(item[1]))
     agree = all(one.attrs["verdict"] == "agree" for one in comparisons.values())
     verdict = "agree" if agree else "disagree"
-    name = ", ".join(
-        f"{part:g}" if isinstance(part, float) else str(part) for part in np.atleast_1d(np.array(case, object))
-    )
+    name = " ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in case)
     limit = worst["highest"] if worst["deviation"] > 0 else worst["lowest"]
     sigmas = worst["deviation_in_standard_errors"]
     counted = "" if sigmas is None else f" = {sigmas:+.1f} s.e."

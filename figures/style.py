@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import textwrap
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -58,15 +57,26 @@ def label(variable: xr.DataArray) -> str:
 
 def captioned(figure: Figure, caption: str) -> None:
     """Write the caption under the picture, wrapped to its width."""
-    wide = int(figure.get_size_inches()[0] * 17.5)
-    text = "\n".join(line for part in caption.split("\n") for line in textwrap.wrap(part, wide))
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, linespacing=1.35, color="#333333")
+    figure.supxlabel(
+        _wrapped(caption, int(figure.get_size_inches()[0] * 17.5)),
+        x=0.01,
+        ha="left",
+        fontsize=7.5,
+        linespacing=1.35,
+        color="#333333",
+    )
 
 
-def log_time(axes: Axes, data: xr.DataArray) -> None:
-    """Make the horizontal axis logarithmic and label it."""
-    axes.set_xscale("log")
-    axes.set_xlabel(label(data))
+def _wrapped(text: str, width: int) -> str:
+    """Break lines between words, never within a formula, whose commands count for about one letter each."""
+    lines, length = [""], 0
+    for word in re.findall(r"(?:\$[^$]*\$|\S)+", text):
+        shown = len(re.sub(r"\\[a-zA-Z]+|[${}^_\\]", "", word)) + word.count("\\")
+        if length and length + 1 + shown > width:
+            lines, length = [*lines, ""], 0
+        lines[-1] += f" {word}" if length else word
+        length += 1 + shown
+    return "\n".join(lines)
 
 
 def picture_bytes(figure: Figure, kind: str) -> bytes:

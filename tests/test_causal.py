@@ -1,8 +1,8 @@
 """The limit against an oracle that shares nothing with it: the causal (dynamical cavity) recursion, without resolvents.
 
-In the limit n, d -> infinity every feature answers its own past through p_b (response of block b), every sample through
-B; m_b is the part of the teacher not yet learned, C(t, t') the correlation of the errors Fw - W, and D(t, t') that of the
-residuals Xw - y, times n/d. Each value at t follows from earlier ones: nothing is solved, continued or integrated.
+In the limit n, d -> infinity every feature answers its own past through p_b (the response of block b), every sample
+through B; m_b is the part of the teacher not yet learned, C(t, t') the correlation of the errors Fw - W and D(t, t')
+that of the residuals Xw - y, times n/d. Each value at t follows from earlier ones: nothing is solved or integrated.
 """
 
 import json

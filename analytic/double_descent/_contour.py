@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic.double_descent._march import march
 from analytic.double_descent._spectrum import Spectrum
 from dynamics.errors import ParameterError
 
@@ -132,40 +133,12 @@ def contour(spectrum: Spectrum, nodes: Nodes, encloses_zero: bool) -> Contour:
 
 
 def _march(spectrum: Spectrum, nodes: Nodes) -> Array:
-    top = spectrum.blocks.variance[0]
-    start = -nodes.right / spectrum.alpha - top * (1.0 + 1.0 / spectrum.alpha)
-    zeta = complex(_newton(spectrum, nodes.right, start, math.inf)[0])
-    z = complex(nodes.right)
+    """Return zeta at every node."""
+    variance, fraction, _ = spectrum.blocks
     found = np.empty(nodes.z.size, dtype=np.complex128)
-    for j, target in enumerate(nodes.z):
-        zeta = _step(spectrum, z, zeta, complex(target), depth=0)
-        z, found[j] = complex(target), zeta
+    lost = march(variance, fraction, spectrum.alpha - 1.0, nodes.right, nodes.z, found)
+    if lost >= 0:
+        raise ArithmeticError(
+            f"the resolvent could not be followed to z = {nodes.z[lost]}; please report this spectrum: {spectrum!r}"
+        )
     return found
-
-
-def _step(spectrum: Spectrum, z: complex, zeta: complex, target: complex, depth: int) -> complex:
-    """Move the solution from z to target; halve the step where the predictor is not safe."""
-    move = (target - z) / complex(spectrum.slope(zeta))
-    if abs(move) < 0.3 * abs(zeta):
-        new, settled = _newton(spectrum, target, zeta + move, 0.3 * abs(move))
-        if settled and new.imag < 0 and complex(spectrum.denominator(new, new.conjugate())).real > 0:
-            return new
-    if depth > 60:
-        raise ArithmeticError(f"the resolvent could not be followed to z = {target}; please report this spectrum")
-    middle = 0.5 * (z + target)
-    return _step(spectrum, middle, _step(spectrum, z, zeta, middle, depth + 1), target, depth + 1)
-
-
-def _newton(spectrum: Spectrum, z: complex, zeta: complex, radius: float) -> tuple[complex, bool]:
-    """Newton for z(zeta) = z; settled when it converged within ``radius`` of the start."""
-    start, last = zeta, math.inf
-    for _ in range(100):
-        change = complex((spectrum.z(zeta) - z) / spectrum.slope(zeta))
-        zeta = zeta - change
-        size, scale = abs(change), abs(zeta)
-        if abs(zeta - start) > radius:
-            return zeta, False
-        if size <= 1e-15 * scale or (size < 1e-9 * scale and size > 0.5 * last):
-            return zeta, True
-        last = size
-    return zeta, False

@@ -77,7 +77,7 @@ def formulas_draw(data: xr.Dataset) -> Figure:
 
 def threshold_data(preset: Preset, seed: int) -> xr.Dataset:
     """kappa_c over (n/d, p/d) for three noises; runs check the curve at one threshold."""
-    counts = {"quick": (7, 5), "full": (16, 12)}[preset]
+    counts = {"quick": (9, 7), "full": (25, 17)}[preset]
     samples = np.unique(np.rint(np.geomspace(50, 400, counts[0]))).astype(int)
     fast = np.unique(np.rint(np.linspace(10, 90, counts[1]))).astype(int)
     noises = np.array([0.0, 0.3, 1.0])
@@ -123,9 +123,11 @@ def threshold_draw(data: xr.Dataset) -> Figure:
             vmax=2.0, shading="nearest", rasterized=True,
         )  # fmt: skip
         axes.set(xscale="log", xlabel=r"sampling ratio $\alpha = n/d$", title=rf"$\sigma = {noise:g}$")
+        axes.set_xticks([0.5, 1.0, 2.0, 4.0], labels=["0.5", "1", "2", "4"])
+        axes.set_xticks([], minor=True)
         axes.grid(visible=False)
     panels[0].set_ylabel(r"fraction of fast features $\varphi = p/d$")
-    figure.colorbar(image, ax=list(panels), label=r"$\log_{10} \kappa_c$")
+    figure.colorbar(image, ax=list(panels), label=r"$\log_{10} \kappa_c$", extend="max")
     return figure
 
 

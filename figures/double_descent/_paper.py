@@ -77,7 +77,7 @@ def figure_3_data(preset: Preset, seed: int) -> xr.Dataset:
         formula = published_ridge(problem, 2.0 / times[::-1], slow_penalties=4.0 / times[::-1])
         published.append(formula["generalization_error"].values[::-1])
     parts = {"gradient descent": trained, "ridge at 2/t": penalized}
-    both = {(kind, ratio): one for kind, cases in parts.items() for ratio, one in cases.items()}
+    both = {(f"{kind}, condition number", ratio): one for kind, cases in parts.items() for ratio, one in cases.items()}
     joined = [together("condition_number", cases, symbol=r"\kappa") for cases in parts.values()]
     data = xr.concat(joined, xr.DataArray(list(parts), dims="training", name="training"), combine_attrs="drop")
     data.attrs = agreement(both)

@@ -87,7 +87,7 @@ def figure_5_draw(data: xr.Dataset) -> Figure:
         )
         axes.set(xscale="log", yscale="log", xlabel=r"L2 penalty $\lambda$", ylabel="steps $t$", title=title)
         axes.grid(visible=False)
-    figure.colorbar(image, ax=[left, middle], label=r"$E_G + \sigma^2/2$", shrink=0.9)
+    figure.colorbar(image, ax=[left, middle], label=r"$E_G + \sigma^2/2$", shrink=0.9, extend="both")
     test_noise = data.attrs["noise"] ** 2 / 2.0
     for colour, penalty in zip(COLOURS, data["slice"].values, strict=False):
         one = data.sel(slice=penalty)

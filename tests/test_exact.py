@@ -1,0 +1,480 @@
+"""The limit n, d -> infinity: stored numbers, closed forms, limits, invariances, and the correction C(t)/d.
+
+Stored numbers have 12 digits, so that half a unit of the last one is 5e-12 for values from 1 on; ``exact`` at its default
+promises 1e-12 for R and a factor of a few more for the rest. ``CLOSE`` is the sum of both.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from analytic.double_descent import edges, ridge, solve
+from dynamics import ParameterError
+from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
+from dynamics.schedules import SoftplusDecay, StepTable
+
+CLOSE = 1e-11
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())
+CURVES = ("alignment", "norm", "generalization_error", "training_error")
+
+BLOCKS = {"variances": [1.0, 0.09, 0.002], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 3.1], "noise": 0.4}
+PROBLEMS = {
+    name: TeacherStudent(samples=n, dimension=10, **BLOCKS) for name, n in (("n<d", 7), ("n=d", 10), ("n>d", 17))
+}
+POWER_LAWS = {
+    f"power law {name}": PowerLawTeacherStudent(
+        samples=n, dimension=300, variance_exponent=1.2, teacher_exponent=0.7, noise=0.5
+    )
+    for name, n in (("n<d", 180), ("n>d", 420))
+}
+EVERY = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+SPECTRA = pytest.mark.parametrize("problem", (PROBLEMS | POWER_LAWS).values(), ids=PROBLEMS | POWER_LAWS)
+ENTRY = pytest.mark.parametrize(
+    "entry", REFERENCE["entries"], ids=[entry["params"]["id"] for entry in REFERENCE["entries"]]
+)
+
+
+def largest(difference):
+    return float(np.abs(difference).max())
+
+
+def replaced(problem, **values):
+    return type(problem)(**{**problem.model_dump(), **values})
+
+
+def assert_same(one, two, tolerance):
+    for name in CURVES:
+        assert largest(one[name].values - two[name].values) < tolerance, name
+
+
+# --- stored numbers
+
+
+def from_entry(entry, **changes):
+    p = entry["params"]
+    values = {"variances": p["s2"], "fractions": p["w"], "teacher_power": p["c"], "noise": p["noise"]} | changes
+    return TeacherStudent(samples=round(1000 * p["alpha"]), dimension=1000, **values)
+
+
+@ENTRY
+def test_gradient_flow_of_the_reference(entry):
+    flow, stored = GradientFlow(l2=entry["params"]["l2"]), entry["gf"]
+    found = solve(from_entry(entry), flow, stored["tau"])
+    for name, key in zip(CURVES, ("R", "Q", "EG", "train_half_mse"), strict=True):
+        assert largest(found[name].values - stored[key]) < CLOSE, name
+    bias = solve(from_entry(entry, noise=0.0), flow, stored["tau"])["generalization_error"].values
+    assert largest(bias - stored["EG_bias"]) < CLOSE
+    assert largest(found["generalization_error"].values - bias - stored["EG_var"]) < CLOSE
+
+
+@ENTRY
+def test_gradient_descent_of_the_reference(entry):
+    stored, problem = entry["gd"], from_entry(entry)
+    found = solve(problem, GradientDescent(learning_rate=stored["eta"], l2=entry["params"]["l2"]), stored["steps"])
+    for name, key in zip(CURVES, ("R", "Q", "EG"), strict=False):
+        assert largest(found[name].values - stored[key]) < CLOSE, name
+
+
+@ENTRY
+def test_edges_of_the_reference(entry):
+    """Rounding only: lambda_- at kappa = 1e5 is 1e-11 of 1, yet found to 1e-13 of itself (2e-16 is usual)."""
+    assert edges(from_entry(entry)) == pytest.approx((entry["lambda_minus"], entry["lambda_plus"]), rel=1e-13, abs=0)
+
+
+@pytest.mark.parametrize("stored", REFERENCE["q_regularised_gd"], ids=["regularised", "plain"])
+def test_output_penalty_of_the_reference(stored):
+    problem = TwoScale(samples=120, dimension=100, fast=70, condition_number=stored["kappa"])
+    schedule = SoftplusDecay(initial=stored["alpha_init"], rate=stored["rate"])
+    found = solve(problem, GradientDescent(output_penalty=schedule), stored["steps"])
+    assert 1.0 / edges(problem)[1] == pytest.approx(stored["eta"], rel=1e-14)  # the default step
+    for name, key in zip(CURVES, ("R", "Q", "EG"), strict=False):
+        assert largest(found[name].values - stored[key]) < CLOSE, name
+
+
+@pytest.mark.parametrize("stored", REFERENCE["per_feature_lr"], ids=["cured", "half"])
+def test_rates_of_the_reference(stored):
+    problem = TwoScale(samples=150, dimension=100, fast=60, condition_number=stored["kappa"], noise=stored["noise"])
+    found = solve(problem, GradientFlow(rates=[1.0, stored["lr_slow_over_fast"]]), stored["tau"])
+    assert largest(found["generalization_error"].values - stored["EG"]) < CLOSE
+
+
+@pytest.mark.parametrize("stored", REFERENCE["infinite_kappa"], ids=["n>d", "n<d"])
+def test_two_phases_of_the_reference(stored):
+    """At kappa = 1e6 the phases are apart to O(kappa^-2): below 1e-9, with phase 2 begun by 2 alpha phi2 tau/kappa^2."""
+    ratio = 1e6
+    problem = TwoScale(
+        samples=round(100 * stored["alpha"]), dimension=100, fast=round(100 * stored["phi"]), condition_number=ratio,
+        noise=stored["noise"],
+    )  # fmt: skip
+    for times, key in (
+        (np.array(stored["phase1_tau"]), "phase1_2EG"),
+        (ratio**2 * np.array(stored["phase2_tau_over_kappa2"]), "phase2_2EG"),
+    ):
+        found = solve(problem, GradientFlow(), times)["generalization_error"].values
+        assert largest(2 * found - stored[key]) < 1e-9
+
+
+# --- closed forms
+
+
+def isotropic(times, alpha, fraction, power, noise):
+    """Return 2 E_G of one block of variance 1 and width ``fraction``: averages over the Marchenko-Pastur density.
+
+    rho e^{-2 tau L} and rho (1 - e^{-tau L})^2/L on L = alpha + phi + 2 sqrt(alpha phi) cos(theta), with the midpoint rule
+    in theta, which converges geometrically.
+    """
+    theta = (np.arange(4000) + 0.5) * (np.pi / 4000)
+    eigenvalues = alpha + fraction + 2 * math.sqrt(alpha * fraction) * np.cos(theta)
+    weights = 4 * alpha * fraction * np.sin(theta) ** 2 / (2 * np.pi * eigenvalues) * (np.pi / 4000)
+    decay = np.exp(-np.multiply.outer(times, eigenvalues))
+    null = power * max(fraction - alpha, 0.0)
+    return (power * decay**2 + noise**2 * (1 - decay) ** 2 / eigenvalues) @ weights + null
+
+
+@pytest.mark.parametrize("samples", [3, 60, 99, 100, 101, 250, 4000])
+def test_one_block_is_the_marchenko_pastur_average(samples):
+    """kappa = 1 (merged blocks) and any variance, which is a unit of time."""
+    times = np.array([0.0, 0.01, 0.3, 1.0, 4.0, 30.0, 1e3])
+    expected = isotropic(times, samples / 100, 1.0, 1.0, 0.7) / 2
+    merged = solve(TwoScale(samples=samples, dimension=100, condition_number=1, noise=0.7), GradientFlow(), times)
+    assert largest(merged["generalization_error"].values - expected) < CLOSE
+    one = TeacherStudent(samples=samples, dimension=100, variances=[0.3], teacher_power=[1.7], noise=0.7)
+    found = solve(one, GradientFlow(), times / 0.3)["generalization_error"].values
+    assert largest(found - isotropic(times, samples / 100, 1.0, 1.7, 0.7) / 2) < CLOSE
+
+
+@pytest.mark.parametrize(("alpha", "fraction"), [(1.5, 0.6), (0.8, 0.5), (1.0, 0.7)])
+def test_far_apart_blocks_learn_one_after_the_other(alpha, fraction):
+    """kappa to 1e5, times to 1e12: fast ones with the slow ones as noise, then slow ones with n - p samples.
+
+    The composite of both phases is off by a constant over kappa^2: 100 times less at 1e5 than at 1e4, 2 % of that allowed.
+    """
+    rest, noise = 1 - fraction, 0.3
+    plateau = rest + (noise**2 + rest) * fraction / (alpha - fraction)
+    off = []
+    for ratio in (1e4, 1e5):
+        times = np.geomspace(1e-2, 100 * ratio**2, 60)
+        first = rest + isotropic(times, alpha, fraction, 1.0, math.sqrt(noise**2 + rest))
+        second = alpha / (alpha - fraction) * isotropic(times / ratio**2, alpha - fraction, rest, 1.0, noise)
+        composite = first + second + noise**2 * fraction / (alpha - fraction) - plateau
+        problem = TwoScale(
+            samples=round(100 * alpha), dimension=100, fast=round(100 * fraction), condition_number=ratio, noise=noise
+        )
+        off.append(largest(2 * solve(problem, GradientFlow(), times)["generalization_error"].values - composite))
+    assert off[1] < 1e-8
+    assert off[0] / off[1] == pytest.approx(100, rel=0.02)
+
+
+@SPECTRA
+@pytest.mark.parametrize("penalty", [1e-3, 0.2])
+def test_laplace_transform_over_time_is_ridge(problem, penalty):
+    r"""R(lambda) = lambda \int e^{-lambda tau} R(tau) dtau, since the filter 1 - e^{-tau L} turns into L/(L + lambda).
+
+    Likewise e^{-2 tau L} -> lambda/(L + lambda) in E_T, and (1 - e^{-tau L})^2/L -> 2/(L + lambda) - 1/(L + lambda/2) in the
+    variance. What stands on the right is a real root zeta, no contour. The trapezoidal rule in log tau errs by
+    e^{-pi^2/step}, the cut at u = -17 by e^{-34}.
+    """
+    s2, w, c = problem.blocks
+    alpha, noise = problem.sampling_ratio, problem.noise**2
+    step = 0.2
+    u = np.arange(-17.0, 4.4, step)
+    weights = step * np.exp(u - np.exp(u))
+
+    def curves(rate, **changes):
+        return solve(replaced(problem, **changes), GradientFlow(), np.exp(u) / rate)
+
+    def zeta(value):
+        low, high = value / alpha, (value + w @ s2) / alpha
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if middle * (alpha - w @ (s2 / (s2 + middle))) < value else (low, middle)
+        return low
+
+    noisy, clean = curves(penalty), curves(penalty, noise=0.0)
+    root, half = zeta(penalty), zeta(penalty / 2)
+    assert abs(weights @ noisy["alignment"].values - w @ (c * s2 / (s2 + root))) < CLOSE
+    variance = 2 * root / penalty * (w @ (s2 / (s2 + root))) - 2 * half / penalty * (w @ (s2 / (s2 + half)))
+    difference = (noisy["generalization_error"] - clean["generalization_error"]).values
+    assert abs(2 * (weights @ difference) / noise - variance) < CLOSE / noise
+    left = penalty * (w @ (c / (s2 + root))) + noise * (w @ (root / (s2 + root)) + alpha - 1)
+    assert abs(weights @ curves(2 * penalty)["training_error"].values - left / (2 * alpha)) < CLOSE
+
+
+# --- limits
+
+
+@SPECTRA
+def test_start(problem):
+    """E_G = <c>/2, E_T = (<c> + sigma^2)/2, and 1 - 2 E_G/<c> = 2 alpha <c s2> tau/<c> + O(tau^2).
+
+    Two times, extrapolated: the curvature is left, tau^2 = 1e-8 times some alpha^2; rounding is 1e-13/tau = 1e-9.
+    """
+    s2, w, c = problem.blocks
+    times = np.array([0.0, 5e-5, 1e-4])
+    for algorithm, at in ((GradientFlow(), times), (GradientDescent(), [0, 1])):
+        start = solve(problem, algorithm, at).isel(time=0)
+        expected = {"alignment": 0.0, "norm": 0.0, "generalization_error": w @ c / 2}
+        expected["training_error"] = (w @ c + problem.noise**2) / 2
+        for name, value in expected.items():
+            assert abs(start[name].item() - value) < CLOSE, name
+    error = solve(problem, GradientFlow(l2=0.1), times)["generalization_error"].values
+    slopes = (w @ c - 2 * error[1:]) / times[1:]
+    assert 2 * slopes[0] - slopes[1] == pytest.approx(2 * problem.sampling_ratio * (w @ (c * s2)), abs=1e-6)
+
+
+@SPECTRA
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+def test_end_is_ridge(problem, l2):
+    """After 80 relaxation times of the slowest mode e^{-80} is left; at n = d without penalty there is no end."""
+    if l2 == 0 and problem.sampling_ratio == 1.0:
+        error = solve(problem, GradientFlow(), [1e12, 1e14])["generalization_error"].values
+        assert error[1] / error[0] == pytest.approx(10, rel=0.01)  # sigma^2 sqrt(tau)
+        problem = replaced(problem, noise=0.0)
+        last = np.array([1e30])
+    else:
+        last = np.array([80.0 / (edges(problem)[0] + l2)])
+    expected = ridge(problem, [l2])
+    for algorithm in (GradientFlow(l2=l2), GradientDescent(l2=l2)):
+        step = 1.0 if isinstance(algorithm, GradientFlow) else 1.0 / (edges(problem)[1] + l2)
+        end = last if isinstance(algorithm, GradientFlow) else np.minimum(np.ceil(last / step), 2**60)
+        found = solve(problem, algorithm, end)
+        for name in CURVES:
+            assert abs(found[name].item() - expected[name].item()) < (CLOSE if problem.noise else 1e-8), name
+
+
+def test_end_without_penalty_at_more_samples_is_known():
+    """E_G = sigma^2/(2(alpha - 1)), E_T = sigma^2 (1 - 1/alpha)/2, whatever the spectrum and the teacher."""
+    problem = PROBLEMS["n>d"]
+    end = solve(problem, GradientFlow(), [100.0 / edges(problem)[0]])
+    assert end["generalization_error"].item() == pytest.approx(0.16 / (2 * 0.7), abs=CLOSE)
+    assert end["training_error"].item() == pytest.approx(0.16 * (1 - 1 / 1.7) / 2, abs=CLOSE)
+
+
+@EVERY
+def test_small_steps_are_the_flow(problem):
+    """At equal flow time the difference falls like the step, and extrapolating it away leaves its square."""
+    times = np.array([1.0, 4.0, 64.0])
+    flow = solve(problem, GradientFlow(l2=0.03), times)
+    apart = []
+    for step in (1 / 256, 1 / 512):
+        descent = solve(problem, GradientDescent(learning_rate=step, l2=0.03), times / step)
+        apart.append({name: descent[name].values - flow[name].values for name in CURVES})
+    for name in CURVES:
+        assert largest(apart[0][name]) > 1e-5  # there is something to extrapolate
+        assert largest(2 * apart[1][name] - apart[0][name]) < 20 * (1 / 256) ** 2 * 0.1, name
+
+
+# --- invariances: exact in the mathematics, so to the accuracy of two evaluations
+
+
+ALGORITHMS = {
+    "flow": (GradientFlow(l2=0.02), np.array([0.1, 3.0, 50.0, 1e4])),
+    "descent": (GradientDescent(learning_rate=0.3, l2=0.02, output_penalty=0.2), np.array([1, 7, 100, 5000])),
+}
+BOTH = pytest.mark.parametrize(("algorithm", "times"), ALGORITHMS.values(), ids=ALGORITHMS)
+
+
+@EVERY
+@BOTH
+def test_blocks_may_be_split_permuted_and_empty(problem, algorithm, times):
+    first = solve(problem, algorithm, times)
+    for variances, fractions, power in (
+        ([1.0, 1.0, 0.09, 0.002], [0.2, 0.3, 0.3, 0.2], [0.7, 0.7, 1.6, 3.1]),
+        ([1.0, 1.0, 0.09, 0.002], [0.25, 0.25, 0.3, 0.2], [0.1, 1.3, 1.6, 3.1]),  # only the mean power counts
+        ([0.002, 1.0, 0.09], [0.2, 0.5, 0.3], [3.1, 0.7, 1.6]),
+        ([1.0, 0.09, 0.002, 9.0], [0.5, 0.3, 0.2, 0.0], [0.7, 1.6, 3.1, 5.0]),
+    ):
+        other = replaced(problem, variances=variances, fractions=fractions, teacher_power=power)
+        assert edges(other) == pytest.approx(edges(problem), rel=1e-13)
+        assert_same(first, solve(other, algorithm, times), CLOSE)
+
+
+@EVERY
+def test_scale_of_variances_is_a_unit_of_time(problem):
+    scale = 37.0
+    scaled = replaced(problem, variances=[scale * value for value in BLOCKS["variances"]])
+    times = np.array([0.1, 3.0, 50.0, 1e4])
+    one = solve(problem, GradientFlow(l2=0.02), times)
+    assert_same(one, solve(scaled, GradientFlow(l2=0.02 * scale), times / scale), CLOSE)
+    steps = np.array([1, 7, 100, 5000])
+    one = solve(problem, GradientDescent(learning_rate=0.3, l2=0.02), steps)
+    two = solve(scaled, GradientDescent(learning_rate=0.3 / scale, l2=0.02 * scale), steps)
+    assert_same(one, two, CLOSE)
+
+
+@EVERY
+@BOTH
+def test_common_scale_of_teacher_and_noise_is_the_unit_of_error(problem, algorithm, times):
+    louder = replaced(problem, teacher_power=[9 * value for value in BLOCKS["teacher_power"]], noise=3 * problem.noise)
+    one, nine = solve(problem, algorithm, times), solve(louder, algorithm, times)
+    for name in CURVES:
+        assert largest(nine[name].values - 9 * one[name].values) < 9 * CLOSE, name
+
+
+@EVERY
+@pytest.mark.parametrize("kind", [GradientFlow, GradientDescent])
+def test_rates_are_rescaled_variances(problem, kind):
+    rates = [0.5, 2.0, 40.0]
+    rescaled = replaced(problem, variances=[s2 * rate for s2, rate in zip(BLOCKS["variances"], rates, strict=True)])
+    times = [1, 10, 500]
+    assert_same(solve(problem, kind(rates=rates), times), solve(rescaled, kind(), times), CLOSE)
+
+
+def test_power_law_is_its_blocks():
+    problem = POWER_LAWS["power law n<d"]
+    variances, fractions, power = (values.tolist() for values in problem.blocks)
+    blocks = TeacherStudent(
+        samples=180, dimension=300, noise=0.5, variances=variances, fractions=fractions, teacher_power=power
+    )
+    times = [0.5, 20.0, 1e3]
+    assert_same(solve(problem, GradientFlow(), times), solve(blocks, GradientFlow(), times), 1e-15)
+    k = np.arange(1, 301)
+    assert largest(problem.blocks.variance - k**-1.2) < 1e-15
+    assert largest(problem.blocks.power - k**-0.7 / np.mean(k**-0.7)) < 1e-14
+
+
+@EVERY
+def test_constant_output_penalty_shrinks_plain_descent(problem):
+    """f = (1 - (1 - eta(1 + a) L)^t)/((1 + a) L): plain descent at step eta(1 + a), divided by 1 + a."""
+    steps, a, c = [1, 5, 40, 1000], 0.4, problem.blocks.mean_power
+    found = solve(problem, GradientDescent(learning_rate=0.2, output_penalty=a), steps)
+    plain = solve(problem, GradientDescent(learning_rate=0.2 * (1 + a)), steps)
+    alignment, norm = plain["alignment"] / (1 + a), plain["norm"] / (1 + a) ** 2
+    assert largest((found["alignment"] - alignment).values) < CLOSE
+    assert largest((found["norm"] - norm).values) < CLOSE
+    assert largest((found["generalization_error"] - (c - 2 * alignment + norm) / 2).values) < CLOSE
+
+
+@EVERY
+def test_schedules_of_constants_are_constants(problem):
+    steps = [1, 2, 9, 70, 600]
+    plain = GradientDescent(learning_rate=0.25, l2=0.03, output_penalty=0.1)
+    tables = {name: StepTable(steps=[0, 5, 60], values=[value] * 3) for name, value in
+              (("learning_rate", 0.25), ("l2", 0.03), ("output_penalty", 0.1))}  # fmt: skip
+    assert_same(solve(problem, plain, steps), solve(problem, GradientDescent(**tables), steps), CLOSE)
+
+
+# --- accuracy and refusals
+
+
+@pytest.mark.parametrize("accuracy", [1e-4, 1e-7, 1e-10, 1e-12])
+@pytest.mark.parametrize("samples", [0.6, 0.999, 1.4])
+@pytest.mark.parametrize("ratio", [3.0, 1e5])
+def test_stated_error_bounds_the_distance_to_a_finer_contour(samples, ratio, accuracy):
+    """At d = 1e15 the finite-size part of ``<name>_error`` is below 1e-15: what is left is the quadrature's."""
+    size = 10**15
+    problem = TwoScale(samples=round(samples * size), dimension=size, fast=size // 2, condition_number=ratio, noise=0.5)
+    step = 1.6 / edges(problem)[1]
+    for algorithm, times in (
+        (GradientFlow(), np.geomspace(1e-2, 1e12, 40)),
+        (GradientFlow(l2=1e-4), np.geomspace(1e-2, 1e6, 40)),
+        (GradientDescent(learning_rate=step), np.unique(np.geomspace(1, 1e5, 30).astype(int))),
+    ):
+        fine = solve(problem, algorithm, times, accuracy=1e-13)
+        found = solve(problem, algorithm, times, accuracy=accuracy)
+        for name in CURVES:
+            stated = found[f"{name}_error"].values + fine[f"{name}_error"].values
+            assert stated.max() < 20 * accuracy
+            assert (np.abs(found[name].values - fine[name].values) <= stated).all(), name
+
+
+def test_accuracy_that_cannot_be_had_is_refused():
+    for accuracy in (0.0, 1e-15, 0.1, math.nan):
+        with pytest.raises(ParameterError, match="accuracy"):
+            solve(PROBLEMS["n>d"], GradientFlow(), [1.0], accuracy=accuracy)
+
+
+@EVERY
+@pytest.mark.parametrize(("l2", "penalty"), [(0.0, 0.0), (0.3, 0.0), (0.2, 0.5)])
+def test_step_above_the_bound_is_refused(problem, l2, penalty):
+    bound = 2.0 / ((1 + penalty) * edges(problem)[1] + l2)
+    with pytest.raises(ParameterError, match=rf"learning_rate.* {bound:.4g}"):
+        solve(problem, GradientDescent(learning_rate=1.0001 * bound, l2=l2, output_penalty=penalty), [10])
+    below = solve(problem, GradientDescent(learning_rate=0.99 * bound, l2=l2, output_penalty=penalty), [1, 10, 1000])
+    assert 0 < below["generalization_error"].values[-1] < 3  # the flipping modes have died out
+
+
+@EVERY
+def test_default_step(problem):
+    found = solve(problem, GradientDescent(l2=0.3), [1, 10])
+    step = 1.0 / (edges(problem)[1] + 0.3)
+    assert found["learning_rate"].item() == pytest.approx(step, rel=1e-14)
+    assert_same(found, solve(problem, GradientDescent(learning_rate=step, l2=0.3), [1, 10]), 1e-14)
+
+
+# --- the first correction in 1/d
+
+
+def draws(problem, runs, seed):
+    """Return inputs X = Z diag(s) with Z ~ N(0, 1/d), made here, as method "finite" takes them."""
+    rng = np.random.default_rng(seed)
+    deviation = np.sqrt(np.repeat(problem.blocks.variance, problem.directions()) / problem.dimension)
+    inputs = rng.standard_normal((runs, problem.samples, problem.dimension)) * deviation
+    return xr.Dataset({"inputs": (("run", "sample", "direction"), inputs)})
+
+
+def means(problem, data, curve):
+    """Return mean and standard error of ``curve`` (run, time) over runs, with tr X_b^T X_b and tr M^2 as control variates.
+
+    Their means are known: n s2 w_b and [n(n + 1) tr S2^2 + n (tr S2)^2]/d^2. Regression on them costs a bias O(1/runs^2).
+    """
+    x, n, d = data["inputs"].values, problem.samples, problem.dimension
+    s2, counts = problem.blocks.variance, problem.directions()
+    traces = np.add.reduceat((x**2).sum(axis=1), np.cumsum(counts) - counts, axis=1) - n * s2 * counts / d
+    square = (np.matmul(x.transpose(0, 2, 1), x) ** 2).sum(axis=(1, 2))
+    square -= (n * (n + 1) * (counts @ s2**2) + n * (counts @ s2) ** 2) / d**2
+    design = np.column_stack([np.ones(x.shape[0]), traces, square])
+    fit = np.linalg.lstsq(design, curve, rcond=None)[0]
+    scatter = (curve - design @ fit).std(axis=0, ddof=design.shape[1])
+    return fit[0], scatter / math.sqrt(x.shape[0])
+
+
+def check_correction(samples, algorithm, times, runs, seed):
+    """The mean over draws equals ``next_order`` within its stated error: 16 numbers, false alarm 1e-6 in all.
+
+    And it has teeth: for each curve there is a time where a correction twice as large, or none, would be refused with
+    probability 1 - 1e-6, even if the neglected terms lay at their stated bound on the wrong side.
+    """
+    problem = TeacherStudent(samples=samples, dimension=20, **{**BLOCKS, "variances": [1.0, 0.09, 0.01]})
+    data = draws(problem, runs, seed)
+    finite = solve(problem, algorithm, times, method="finite", data=data)
+    limit, corrected = solve(problem, algorithm, times), solve(problem, algorithm, times, method="next_order")
+    critical, power = stats.norm.isf(1e-6 / (2 * 4 * len(times))), stats.norm.isf(1e-6)
+    for name in CURVES:
+        mean, se = means(problem, data, finite[name].values)
+        allowed = corrected[f"{name}_error"].values
+        assert (np.abs(mean - corrected[name].values) <= critical * se + allowed).all(), name
+        correction = np.abs(corrected[name].values - limit[name].values)
+        assert (correction > (critical + power) * se + 2 * allowed).any(), f"no teeth in {name}"
+
+
+CORRECTIONS = {
+    "n<d, flow": (13, GradientFlow(l2=0.02), [1.0, 4.0, 20.0, 200.0]),
+    "n>d, descent": (33, GradientDescent(learning_rate=0.2), [2, 10, 60, 400]),
+}
+
+
+@pytest.mark.parametrize(("samples", "algorithm", "times"), CORRECTIONS.values(), ids=CORRECTIONS)
+def test_first_correction(samples, algorithm, times):
+    check_correction(samples, algorithm, times, runs=5000, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [13, 20, 33])
+@pytest.mark.parametrize(
+    ("algorithm", "times"),
+    [
+        (GradientFlow(), [0.5, 3.0, 15.0, 60.0]),
+        (GradientFlow(l2=0.1), [0.5, 3.0, 15.0, 60.0]),
+        (GradientDescent(learning_rate=0.2, output_penalty=0.3), [2, 10, 60, 200]),
+    ],
+    ids=["flow", "flow l2", "descent"],
+)
+def test_first_correction_with_many_draws(samples, algorithm, times):
+    check_correction(samples, algorithm, times, runs=40_000, seed=2)
