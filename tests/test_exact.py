@@ -1,7 +1,7 @@
 """The limit n, d -> infinity: stored numbers, closed forms, limits, invariances, and the correction C(t)/d.
 
-Stored numbers have 12 digits, so that half a unit of the last one is 5e-12 for values from 1 on; ``exact`` at its default
-promises 1e-12 for R and a factor of a few more for the rest. ``CLOSE`` is the sum of both.
+Stored numbers have 12 digits, so that half a unit of the last one is 5e-12 for values from 1 on; ``exact`` at its
+default promises 1e-12 for R and a factor of a few more for the rest. ``CLOSE`` is the sum of both.
 """
 
 import json
@@ -106,7 +106,7 @@ def test_rates_of_the_reference(stored):
 
 @pytest.mark.parametrize("stored", REFERENCE["infinite_kappa"], ids=["n>d", "n<d"])
 def test_two_phases_of_the_reference(stored):
-    """At kappa = 1e6 the phases are apart to O(kappa^-2): below 1e-9, with phase 2 begun by 2 alpha phi2 tau/kappa^2."""
+    """At kappa = 1e6 the phases are apart to O(kappa^-2): 2 alpha phi2 tau/kappa^2 < 2e-10 of phase 2 is in phase 1."""
     ratio = 1e6
     problem = TwoScale(
         samples=round(100 * stored["alpha"]), dimension=100, fast=round(100 * stored["phi"]), condition_number=ratio,
@@ -126,8 +126,8 @@ def test_two_phases_of_the_reference(stored):
 def isotropic(times, alpha, fraction, power, noise):
     """Return 2 E_G of one block of variance 1 and width ``fraction``: averages over the Marchenko-Pastur density.
 
-    rho e^{-2 tau L} and rho (1 - e^{-tau L})^2/L on L = alpha + phi + 2 sqrt(alpha phi) cos(theta), with the midpoint rule
-    in theta, which converges geometrically.
+    e^{-2 tau L} and (1 - e^{-tau L})^2/L on L = alpha + phi + 2 sqrt(alpha phi) cos(theta), with the midpoint rule in
+    theta, which converges geometrically.
     """
     theta = (np.arange(4000) + 0.5) * (np.pi / 4000)
     eigenvalues = alpha + fraction + 2 * math.sqrt(alpha * fraction) * np.cos(theta)
@@ -153,7 +153,7 @@ def test_one_block_is_the_marchenko_pastur_average(samples):
 def test_far_apart_blocks_learn_one_after_the_other(alpha, fraction):
     """kappa to 1e5, times to 1e12: fast ones with the slow ones as noise, then slow ones with n - p samples.
 
-    The composite of both phases is off by a constant over kappa^2: 100 times less at 1e5 than at 1e4, 2 % of that allowed.
+    The composite of both phases is off by a constant over kappa^2: 100 times less at 1e5 than at 1e4 (within 2 %).
     """
     rest, noise = 1 - fraction, 0.3
     plateau = rest + (noise**2 + rest) * fraction / (alpha - fraction)
@@ -176,9 +176,9 @@ def test_far_apart_blocks_learn_one_after_the_other(alpha, fraction):
 def test_laplace_transform_over_time_is_ridge(problem, penalty):
     r"""R(lambda) = lambda \int e^{-lambda tau} R(tau) dtau, since the filter 1 - e^{-tau L} turns into L/(L + lambda).
 
-    Likewise e^{-2 tau L} -> lambda/(L + lambda) in E_T, and (1 - e^{-tau L})^2/L -> 2/(L + lambda) - 1/(L + lambda/2) in the
-    variance. What stands on the right is a real root zeta, no contour. The trapezoidal rule in log tau errs by
-    e^{-pi^2/step}, the cut at u = -17 by e^{-34}.
+    Likewise e^{-2 tau L} -> lambda/(L + lambda) in E_T (at twice the rate), and the variance's (1 - e^{-tau L})^2/L ->
+    2/(L + lambda) - 1/(L + lambda/2). What stands on the right is a real root zeta, found here by bisection: no contour.
+    The trapezoidal rule in u = log(tau rate) errs by e^{-pi^2/step}, the cut at u = -17 by e^{-34}, all relative.
     """
     s2, w, c = problem.blocks
     alpha, noise = problem.sampling_ratio, problem.noise**2
@@ -203,7 +203,8 @@ def test_laplace_transform_over_time_is_ridge(problem, penalty):
     difference = (noisy["generalization_error"] - clean["generalization_error"]).values
     assert abs(2 * (weights @ difference) / noise - variance) < CLOSE / noise
     left = penalty * (w @ (c / (s2 + root))) + noise * (w @ (root / (s2 + root)) + alpha - 1)
-    assert abs(weights @ curves(2 * penalty)["training_error"].values - left / (2 * alpha)) < CLOSE
+    fitted = (w @ c + noise) / 2 - curves(2 * penalty)["training_error"].values
+    assert abs((w @ c + noise) / 2 - weights @ fitted - left / (2 * alpha)) < CLOSE
 
 
 # --- limits
@@ -231,21 +232,28 @@ def test_start(problem):
 @SPECTRA
 @pytest.mark.parametrize("l2", [0.0, 0.05])
 def test_end_is_ridge(problem, l2):
-    """After 80 relaxation times of the slowest mode e^{-80} is left; at n = d without penalty there is no end."""
+    """After 80 relaxation times of the slowest mode e^{-80} is left."""
     if l2 == 0 and problem.sampling_ratio == 1.0:
-        error = solve(problem, GradientFlow(), [1e12, 1e14])["generalization_error"].values
-        assert error[1] / error[0] == pytest.approx(10, rel=0.01)  # sigma^2 sqrt(tau)
-        problem = replaced(problem, noise=0.0)
-        last = np.array([1e30])
-    else:
-        last = np.array([80.0 / (edges(problem)[0] + l2)])
+        pytest.skip("no slowest mode: the next test")
+    left, right = edges(problem)
+    last = 80.0 / (left + l2)
     expected = ridge(problem, [l2])
-    for algorithm in (GradientFlow(l2=l2), GradientDescent(l2=l2)):
-        step = 1.0 if isinstance(algorithm, GradientFlow) else 1.0 / (edges(problem)[1] + l2)
-        end = last if isinstance(algorithm, GradientFlow) else np.minimum(np.ceil(last / step), 2**60)
-        found = solve(problem, algorithm, end)
+    for algorithm, time in ((GradientFlow(l2=l2), last), (GradientDescent(l2=l2), math.ceil(last * (right + l2)))):
+        found = solve(problem, algorithm, [time])
         for name in CURVES:
-            assert abs(found[name].item() - expected[name].item()) < (CLOSE if problem.noise else 1e-8), name
+            assert abs(found[name].item() - expected[name].item()) < CLOSE, name
+
+
+def test_end_at_as_many_samples_as_directions():
+    """The density of small eigenvalues is L^(-1/2): 1 - R falls like tau^(-1/2), and label noise adds tau^(1/2)."""
+    problem = PROBLEMS["n=d"]
+    noisy = solve(problem, GradientFlow(), [1e12, 1e14])["generalization_error"].values
+    assert noisy[1] / noisy[0] == pytest.approx(10, rel=1e-5)
+    clean = solve(replaced(problem, noise=0.0), GradientFlow(), [1e14, 1e16, 1e26])
+    left = problem.blocks.mean_power - clean["alignment"].values
+    assert left[0] / left[1] == pytest.approx(10, rel=1e-5)
+    for name in ("generalization_error", "training_error"):
+        assert abs(clean[name].values[-1]) < CLOSE, name
 
 
 def test_end_without_penalty_at_more_samples_is_known():
@@ -367,8 +375,8 @@ def test_schedules_of_constants_are_constants(problem):
 @pytest.mark.parametrize("samples", [0.6, 0.999, 1.4])
 @pytest.mark.parametrize("ratio", [3.0, 1e5])
 def test_stated_error_bounds_the_distance_to_a_finer_contour(samples, ratio, accuracy):
-    """At d = 1e15 the finite-size part of ``<name>_error`` is below 1e-15: what is left is the quadrature's."""
-    size = 10**15
+    """At d = 1e18 the finite-size part of ``<name>_error`` is below 1e-12: what is left is the quadrature's."""
+    size = 10**18
     problem = TwoScale(samples=round(samples * size), dimension=size, fast=size // 2, condition_number=ratio, noise=0.5)
     step = 1.6 / edges(problem)[1]
     for algorithm, times in (
@@ -394,7 +402,7 @@ def test_accuracy_that_cannot_be_had_is_refused():
 @pytest.mark.parametrize(("l2", "penalty"), [(0.0, 0.0), (0.3, 0.0), (0.2, 0.5)])
 def test_step_above_the_bound_is_refused(problem, l2, penalty):
     bound = 2.0 / ((1 + penalty) * edges(problem)[1] + l2)
-    with pytest.raises(ParameterError, match=rf"learning_rate.* {bound:.4g}"):
+    with pytest.raises(ParameterError, match=f"learning_rate.* = {bound:.6g},"):
         solve(problem, GradientDescent(learning_rate=1.0001 * bound, l2=l2, output_penalty=penalty), [10])
     below = solve(problem, GradientDescent(learning_rate=0.99 * bound, l2=l2, output_penalty=penalty), [1, 10, 1000])
     assert 0 < below["generalization_error"].values[-1] < 3  # the flipping modes have died out
@@ -420,9 +428,9 @@ def draws(problem, runs, seed):
 
 
 def means(problem, data, curve):
-    """Return mean and standard error of ``curve`` (run, time) over runs, with tr X_b^T X_b and tr M^2 as control variates.
+    """Return mean and standard error of ``curve`` (run, time) over runs, with tr X_b^T X_b and tr M^2 as controls.
 
-    Their means are known: n s2 w_b and [n(n + 1) tr S2^2 + n (tr S2)^2]/d^2. Regression on them costs a bias O(1/runs^2).
+    Their means are known: n s2 w_b and [n(n + 1) tr S2^2 + n (tr S2)^2]/d^2. Regression on them biases by O(1/runs).
     """
     x, n, d = data["inputs"].values, problem.samples, problem.dimension
     s2, counts = problem.blocks.variance, problem.directions()
@@ -441,7 +449,7 @@ def check_correction(samples, algorithm, times, runs, seed):
     And it has teeth: for each curve there is a time where a correction twice as large, or none, would be refused with
     probability 1 - 1e-6, even if the neglected terms lay at their stated bound on the wrong side.
     """
-    problem = TeacherStudent(samples=samples, dimension=20, **{**BLOCKS, "variances": [1.0, 0.09, 0.01]})
+    problem = TeacherStudent(samples=samples, dimension=30, **{**BLOCKS, "variances": [1.0, 0.09, 0.01]})
     data = draws(problem, runs, seed)
     finite = solve(problem, algorithm, times, method="finite", data=data)
     limit, corrected = solve(problem, algorithm, times), solve(problem, algorithm, times, method="next_order")
@@ -455,18 +463,18 @@ def check_correction(samples, algorithm, times, runs, seed):
 
 
 CORRECTIONS = {
-    "n<d, flow": (13, GradientFlow(l2=0.02), [1.0, 4.0, 20.0, 200.0]),
-    "n>d, descent": (33, GradientDescent(learning_rate=0.2), [2, 10, 60, 400]),
+    "n<d, flow": (20, GradientFlow(l2=0.02), [1.0, 4.0, 20.0, 200.0]),
+    "n>d, descent": (50, GradientDescent(learning_rate=0.2), [2, 10, 60, 400]),
 }
 
 
 @pytest.mark.parametrize(("samples", "algorithm", "times"), CORRECTIONS.values(), ids=CORRECTIONS)
 def test_first_correction(samples, algorithm, times):
-    check_correction(samples, algorithm, times, runs=5000, seed=1)
+    check_correction(samples, algorithm, times, runs=4000, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("samples", [13, 20, 33])
+@pytest.mark.parametrize("samples", [20, 30, 50])
 @pytest.mark.parametrize(
     ("algorithm", "times"),
     [

@@ -77,7 +77,7 @@ def formulas_draw(data: xr.Dataset) -> Figure:
 
 def threshold_data(preset: Preset, seed: int) -> xr.Dataset:
     """kappa_c over (n/d, p/d) for three noises; runs check the curve at one threshold."""
-    counts = {"quick": (9, 7), "full": (25, 17)}[preset]
+    counts = {"quick": (8, 5), "full": (25, 17)}[preset]
     samples = np.unique(np.rint(np.geomspace(50, 400, counts[0]))).astype(int)
     fast = np.unique(np.rint(np.linspace(10, 90, counts[1]))).astype(int)
     noises = np.array([0.0, 0.3, 1.0])
