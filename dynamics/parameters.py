@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -80,9 +79,10 @@ def _read(value: Any) -> Any:
     if isinstance(value, str):
         for text in (value, f"[{value}]"):
             try:
-                return json.loads(text)
+                loaded = json.loads(text)
             except json.JSONDecodeError:
                 continue
+            return loaded if isinstance(loaded, str) else _read(loaded)
     return value
 
 
@@ -140,7 +140,7 @@ _WORDS = (
     ("^a valid number.*", "a number"),
     ("^a valid integer.*", "a whole number"),
     ("^an instance of Sequence$", "a list of numbers"),
-    ("^'str' instances are not allowed as a Sequence value$", "a list of numbers"),
+    (r"^'\w+' instances are not allowed as a Sequence value$", "a list of numbers"),
     ("^an instance of Schedule$", "a number or a schedule"),
 )
 
@@ -185,6 +185,6 @@ def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
 def check_whole(name: str, value: Any, *, at_least: int) -> int:
     """Check a count given to a function (``1e9`` will do, ``True`` and 3.5 will not) and return it as an int."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or int(value) != value or not at_least <= value < 2**63:
+    if not number or not at_least <= value < 2**63 or int(value) != value:
         raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {value!r}")
     return int(value)

@@ -98,7 +98,7 @@ def rebuild(text: str) -> Declared:
         if module.split(".")[0] != "dynamics":
             raise ParameterError(f"a problem or algorithm must come from dynamics; got {module}")
         cls = getattr(importlib.import_module(module), name)
-    except (json.JSONDecodeError, KeyError, AttributeError, ImportError) as error:
+    except (json.JSONDecodeError, KeyError, AttributeError, ImportError, TypeError) as error:
         raise ParameterError(f"not the description of a problem or algorithm: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, Declared)):
         raise ParameterError(f"{name} is no problem or algorithm")

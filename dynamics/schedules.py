@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -35,6 +36,12 @@ class Schedule(Declared):
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
         raise NotImplementedError
+
+    def to_json(self) -> str:
+        """Write class and parameters as JSON text; the class says already which schedule it is."""
+        written = json.loads(super().to_json())
+        del written["schedule"]
+        return json.dumps(written)
 
     @model_serializer(mode="wrap")
     def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -92,8 +99,8 @@ def _from_text(value: Any) -> Any:
     return value
 
 
-def _kind(name: str) -> type[Schedule]:
-    if name not in Schedule.kinds:
+def _kind(name: Any) -> type[Schedule]:
+    if not isinstance(name, str) or name not in Schedule.kinds:
         raise ValueError(f"must be a number or one of the schedules {', '.join(sorted(Schedule.kinds))}; got {name!r}")
     return Schedule.kinds[name]
 

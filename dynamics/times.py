@@ -20,7 +20,7 @@ def check_increasing(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return ``values`` as a float array, or say which of them is missing, not finite, negative or out of order."""
     try:
         array = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ParameterError(f"{name} must be numbers; got {values!r}") from None
     if array.ndim != 1 or array.size == 0:
         raise ParameterError(f"{name} must be a non-empty list of numbers; got shape {array.shape}")

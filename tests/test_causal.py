@@ -138,11 +138,12 @@ def test_other_problems(problem, l2, last):
 @pytest.mark.parametrize("l2", [0.0, 0.4])
 @pytest.mark.parametrize("samples", [8, 15])
 def test_just_below_the_stability_bound(samples, l2):
-    """At 0.99 of it: modes flip their sign at every step, and odd and even steps differ for long."""
+    """At 0.99 of it: the fastest modes flip their sign at every step, and E_G goes up and down with odd and even."""
     problem = TeacherStudent(samples=samples, dimension=10, **BLOCKS)
     eta = 0.99 * 2.0 / (edges(problem)[1] + l2)
     found = assert_equal(problem, eta, l2, [1, 2, 3, 20, 21, 100, 101, 200])["generalization_error"]
-    assert np.abs(np.diff(found[19:22])).min() > 1e-3  # the flipping is seen
+    up = np.diff(found[18:24]) > 0
+    assert (up[1:] != up[:-1]).all()
 
 
 @pytest.mark.slow

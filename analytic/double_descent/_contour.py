@@ -69,15 +69,16 @@ def _frame(spectrum: Spectrum, slowest: float) -> tuple[float, float, float]:
 
 
 def _scalar_error(nodes: Nodes, filters: Filters, points: Array) -> float:
-    """Return the largest error of the rule for 1/(z - x) h(z), over real x in the spectrum and all times.
+    """Return the largest error of the rule for h(z)/(z - x) and h(z)^2/(z - x), over real x in the spectrum and times.
 
-    The error of R is an average of this over the spectrum; infinite when a filter overflows on the contour.
+    The error of R is an average of the first over the spectrum, those of the variance and of the training error are of the
+    second (an unsteady filter is much larger on the contour, and its square again). Infinite when a filter overflows.
     """
     on_nodes, on_points = filters(nodes.z)[1], filters(points)[1]
     with np.errstate(all="ignore"):  # a filter that overflows on the contour fails the test below
         kernel = nodes.weight[:, None] / (nodes.z[:, None] - points)
-        error = np.abs(2.0 * (on_nodes @ kernel).real - on_points).max()
-    return float(error) if np.isfinite(error) else math.inf
+        errors = [np.abs(2.0 * (on_nodes**power @ kernel).real - on_points**power).max() for power in (1, 2)]
+    return float(max(errors)) if np.isfinite(errors).all() else math.inf
 
 
 def choose_nodes(spectrum: Spectrum, filters: Filters, slowest: float, accuracy: float) -> tuple[Nodes, float, bool]:

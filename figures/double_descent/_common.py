@@ -21,7 +21,7 @@ from simulations.double_descent import simulate
 __all__ = ["LITERAL_STEPS", "PAPER", "RUNS", "checked", "curve", "depth", "descent", "draw_case", "error_axes"]
 
 PAPER = "arXiv:2112.03215"
-RUNS = {"quick": 100, "full": 1000}
+RUNS = {"quick": 60, "full": 1000}
 
 #: Up to here runs iterate the algorithm literally; beyond, the same draws go on in the eigenbasis.
 LITERAL_STEPS = 10_000

@@ -1,0 +1,281 @@
+"""What is refused, and in which words; what is read; what the declarations say."""
+
+import math
+
+import annotated_types
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import ALGORITHMS, PROBLEMS, PowerLawTeacherStudent, TeacherStudent, TwoScale
+from dynamics.errors import ParameterError, known
+from dynamics.parameters import check_whole, declarations
+from dynamics.schedules import SoftplusDecay, StepTable
+
+CLASSES = (*PROBLEMS, *ALGORITHMS, SoftplusDecay, StepTable)
+EVERY = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+#: Never a number, whatever the parameter.
+NONSENSE = [True, np.True_, False, math.nan, math.inf, -math.inf, "true", "NaN", "abc", {}, {"a": 1}, 1j, [[1, 2]],
+            np.array([1 + 1j]), "1 000", "3\nx", "[1", object(), 10**400, {1, 2}]  # fmt: skip
+#: One parameter of each kind: whole, real, list, list or none, coefficient.
+KINDS = [
+    (TwoScale, "samples"), (TwoScale, "noise"), (TeacherStudent, "variances"), (TeacherStudent, "fractions"),
+    (GradientFlow, "rates"), (GradientFlow, "l2"), (GradientDescent, "learning_rate"),
+    (GradientDescent, "output_penalty"), (SoftplusDecay, "rate"), (StepTable, "values"),
+]  # fmt: skip
+OF_EACH_KIND = pytest.mark.parametrize(("cls", "name"), KINDS, ids=lambda item: getattr(item, "__name__", item))
+
+
+def refusal(cls, **values):
+    """The message of the refusal."""
+    with pytest.raises(ParameterError) as caught:
+        cls(**values)
+    return str(caught.value)
+
+
+@OF_EACH_KIND
+@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: repr(value)[:20])
+def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
+    """The line is: name (meaning) must ...; got ..."""
+    message = refusal(cls, **{name: value})
+    start = f"{name} ({declarations(cls)[name].meaning})"
+    assert message.startswith(start)
+    assert message.count(start) == 1
+    assert "\n" not in message
+    rest = message.removeprefix(start).removeprefix(":")
+    allowed, _, came = rest.partition("; got ")
+    assert allowed.startswith(" must ")
+    assert came
+    assert "Input" not in message
+    assert "instance" not in allowed
+    if not isinstance(value, (str, np.generic, np.ndarray, set)) and value != {}:
+        assert repr(value) in came or came == "[1, 2] at index 0"
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "message"),
+    [
+        (TwoScale, {"samples": 3.5}, "samples (number of training samples) must be a whole number; got 3.5"),
+        (TwoScale, {"samples": None}, "samples (number of training samples) must be a whole number; got None"),
+        (TwoScale, {"samples": 0}, "samples (number of training samples) must be at least 1; got 0"),
+        (
+            TwoScale,
+            {"samples": 10**20},
+            "samples (number of training samples) must be at most 9007199254740992; got 100000000000000000000",
+        ),
+        (TwoScale, {"noise": [1]}, "noise (standard deviation of the label noise) must be a number; got [1]"),
+        (TwoScale, {"noise": -0.5}, "noise (standard deviation of the label noise) must be at least 0; got -0.5"),
+        (SoftplusDecay, {"rate": 0}, "rate (decay rate per step) must be above 0; got 0"),
+        (
+            TeacherStudent,
+            {"variances": [1, "a", 3]},
+            "variances (variance of the features in each block, above 0) must be a number; got 'a' at index 1",
+        ),
+        (
+            TeacherStudent,
+            {"variances": b"3"},
+            "variances (variance of the features in each block, above 0) must be a list of numbers; got b'3'",
+        ),
+        (
+            TwoScale,
+            {"dimension": 10, "fast": 11},
+            "fast (number of fast feature directions) must be at most dimension = 10; got 11",
+        ),
+        (
+            TwoScale,
+            {"dimension": 10},
+            "fast (number of fast feature directions) must be at most dimension = 10; got 60, its default: "
+            "give fast too",
+        ),
+        (TwoScale, {"condition_number": 0.5}, "condition_number (ratio of the singular values of fast and slow "
+         "features) must be at least 1; got 0.5"),
+        (GradientFlow, {"rates": [0.5, 0]}, "rates must be above 0, one per block; got (0.5, 0.0)"),
+        (GradientDescent, {"l2": -1}, "l2 (L2 penalty on the weights) must not be negative; got -1"),
+        (
+            GradientDescent,
+            {"l2": "foo:1"},
+            "l2 (L2 penalty on the weights): must be a number or one of the schedules softplus-decay, step-table; "
+            "got 'foo'",
+        ),
+        (
+            GradientDescent,
+            {"l2": "softplus-decay:-1"},
+            "l2 (L2 penalty on the weights): initial (value at step 0) must be at least 0; got -1",
+        ),
+    ],
+)  # fmt: skip
+def test_the_words(cls, values, message):
+    assert refusal(cls, **values) == message
+
+
+def test_each_bad_parameter_is_named_once():
+    message = refusal(TwoScale, samples=-1, noise="abc", nois=3)
+    parts = message.split("; ")
+    assert [part.split(" ")[0] for part in parts] == ["samples", "got", "noise", "got", "nois", "its"]
+    message = refusal(TeacherStudent, variances=[1, None, math.nan])
+    assert [message.count(word) for word in ("index 0", "index 1", "index 2")] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"fractions": [0.5, 0.6]}, ("fractions", "sum to 1", "1.1")),
+        ({"fractions": [1.0]}, ("fractions", "one value per block, 2", "got 1")),
+        ({"fractions": [1.5, -0.5]}, ("fractions", "not be negative", "-0.5")),
+        ({"teacher_power": [1, -2]}, ("teacher_power", "not be negative", "-2.0")),
+        ({"teacher_power": [1, 2, 3]}, ("teacher_power", "one value per block, 2", "got 3")),
+        ({"variances": [1, -0.25]}, ("variances", "above 0", "-0.25")),
+        ({"variances": []}, ("variances", "above 0", "()")),
+        ({"variances": [0, 1]}, ("variances", "above 0", "(0.0, 1.0)")),
+    ],
+)
+def test_blocks_that_do_not_fit(values, words):
+    message = refusal(TeacherStudent, **values)
+    assert all(word in message for word in words)
+    assert message.count(words[0]) == 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_rates_and_l2_exclude_each_other(algorithm):
+    message = refusal(algorithm, rates=[0.5, 2], l2=0.25)
+    assert "rates and l2 cannot be combined" in message
+    assert "(0.5, 2.0)" in message
+    assert "0.25" in message
+    assert algorithm(rates=[0.5, 2]).rates == (0.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    "value", [7, 7.0, "7", "7.0", "0.7e1", np.int8(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0)]
+)
+def test_whole_numbers_are_read_from_all_forms(value):
+    read = TwoScale(samples=value).samples
+    assert read == 7
+    assert type(read) is int
+
+
+def test_text_and_arrays_are_read():
+    assert TwoScale(samples="1e3", noise="1e-3").samples == 1000
+    expected = (2.0, 0.25)
+    for form in ("2,0.25", "[2, 0.25]", ["2", "0.25"], [2, 0.25], (2, 0.25), np.array([2, 0.25])):
+        assert TeacherStudent(variances=form).variances == expected
+    for form in (2, "2", np.float64(2), [2], np.array(2.0)):
+        read = TeacherStudent(variances=form).variances
+        assert read == (2.0,)
+        assert type(read[0]) is float
+    assert GradientDescent(learning_rate="null").learning_rate is None
+    assert GradientDescent(learning_rate=None).learning_rate is None
+
+
+@EVERY
+def test_unknown_names_are_refused_with_the_nearest(cls):
+    for name in declarations(cls):
+        wrong = name[:-1] + "zz"
+        message = refusal(cls, **{wrong: 1})
+        assert message.startswith(f"{wrong} is not a parameter of {cls.__name__}; its parameters are ")
+        assert all(other in message for other in declarations(cls))
+        assert message.endswith(f"(did you mean {name}?)")
+    assert "did you mean" not in refusal(cls, qqqqqqqq=1)
+
+
+def test_known_names():
+    assert known("method", "exact", ("exact", "finite")) == "exact"
+    with pytest.raises(ParameterError, match=r"^method must be one of exact, finite; got 'zzz'$"):
+        known("method", "zzz", ("exact", "finite"))
+    with pytest.raises(ParameterError, match=r"got 'finit' \(did you mean finite\?\)$"):
+        known("method", "finit", ("exact", "finite"))
+
+
+@EVERY
+def test_frozen_hashable_and_keyword_only(cls):
+    one, other = cls(), cls()
+    assert one == other
+    assert hash(one) == hash(other)
+    name = next(iter(declarations(cls)))
+    before = getattr(one, name)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(one, name, before)
+    with pytest.raises(TypeError, match="positional"):
+        cls(before)
+
+
+@EVERY
+def test_defaults_satisfy_their_own_checks(cls):
+    """Given in full, the defaults are read as they are: pydantic does not validate a default that is left out."""
+    defaults = {name: declared.default for name, declared in declarations(cls).items()}
+    made = cls(**defaults)
+    assert made == cls()
+    for name, value in defaults.items():
+        assert getattr(made, name) == value
+        assert type(getattr(made, name)) is type(value)
+
+
+@EVERY
+def test_declarations_are_complete(cls):
+    found = declarations(cls)
+    assert list(found) == list(cls.model_fields)
+    assert declarations(cls()) == found
+    symbols = [declared.symbol for declared in found.values()]
+    assert len(set(symbols)) == len(symbols)
+    for name, declared in found.items():
+        assert declared.name == name
+        assert declared.symbol.strip()
+        assert "$" not in declared.symbol
+        assert declared.meaning.strip()
+        assert "\n" not in declared.meaning
+        assert declared.scale in {"linear", "log"}
+
+
+@EVERY
+def test_explored_ranges_are_allowed(cls):
+    for name, declared in declarations(cls).items():
+        if declared.explore is None:
+            assert "Sequence" in str(cls.model_fields[name].annotation)  # a list has no range
+            continue
+        low, high = declared.explore
+        assert 0 <= low < high < math.inf
+        for bound in cls.model_fields[name].metadata:
+            if isinstance(bound, annotated_types.Gt):
+                assert low > bound.gt
+            if isinstance(bound, annotated_types.Ge):
+                assert low >= bound.ge
+            if isinstance(bound, annotated_types.Le):
+                assert high <= bound.le
+        others = {"dimension": 1000} if name == "fast" else {"fast": 1} if cls is TwoScale else {}
+        for value in (low, high):
+            assert getattr(cls(**{name: value} | others), name) == value
+        if isinstance(declared.default, (int, float)):
+            assert low <= declared.default <= high
+
+
+def test_labels():
+    names = [cls.label for cls in CLASSES]
+    assert names == [
+        "two-scale", "teacher-student", "power-law-teacher-student", "gradient-flow", "gradient-descent",
+        "softplus-decay", "step-table",
+    ]  # fmt: skip
+    assert type("SGDMomentum", (GradientFlow,), {"__module__": __name__}).label == "sgd-momentum"
+
+
+@pytest.mark.parametrize("value", [3, 3.0, np.int8(3), np.uint64(3), np.float32(3), 1e9, 2**63 - 1])
+def test_whole_counts_pass(value):
+    number = check_whole("runs", value, at_least=3)
+    assert number == value
+    assert type(number) is int
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2, -1, 3.5, True, np.True_, None, "5", "1e3", [5], np.array(5), 1j, math.nan, math.inf, -math.inf, np.float64("nan"),
+     2**63, float(2**63), 10**400, -(10**400), {}],
+    ids=lambda value: repr(value)[:20],
+)  # fmt: skip
+def test_other_counts_are_refused(value):
+    with pytest.raises(ParameterError) as caught:
+        check_whole("runs", value, at_least=3)
+    assert str(caught.value) == f"runs must be a whole number, at least 3; got {value!r}"
+
+
+def test_power_law_exponents_have_a_lower_bound():
+    for name in ("variance_exponent", "teacher_exponent"):
+        assert "must be at least 0; got -0.1" in refusal(PowerLawTeacherStudent, **{name: -0.1})
