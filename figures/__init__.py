@@ -9,16 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from figures.comparison import compare, describe
+    from figures.comparison import compare
     from figures.drawing import draw
     from figures.files import load, save
     from figures.registry import reproduce
+    from figures.reports import describe
 
 __all__ = ["compare", "describe", "draw", "load", "reproduce", "save"]
 
 _HOMES = {
     "compare": "comparison",
-    "describe": "comparison",
+    "describe": "reports",
     "draw": "drawing",
     "load": "files",
     "reproduce": "registry",

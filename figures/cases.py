@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from dynamics.parameters import Declared, declarations
-from figures.comparison import summarize
+from figures.reports import summarize
 
 __all__ = ["FALSE_ALARM", "agreement", "parameters", "together"]
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynamics.errors import ParameterError
-from figures.comparison import describe
+from figures.reports import describe
 from figures.style import COLOURS, captioned, label, new_figure, styled
 
 __all__ = ["draw", "draw_curves", "draw_deviations"]

@@ -8,21 +8,19 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import xarray as xr
 from cyclopts import App, Parameter
 
 from dynamics.algorithms import Algorithm
-from dynamics.errors import ParameterError, known
+from dynamics.errors import known
 from dynamics.parameters import Declared
-from dynamics.times import check_times
-from figures.comparison import compare, describe, summarize
+from figures.comparison import compare
 from figures.files import check_free, save
 from figures.phenomena import Phenomenon, phenomena, phenomenon
+from figures.reports import describe, summarize
+from figures.times import read_times
 
-__all__ = ["ask", "read_times"]
-
-_DEFAULT_TIMES = {False: "1e-2:1e6:100", True: "1:1e5:60"}
+__all__ = ["ask"]
 
 
 def ask(action: str, name: str, words: list[str]) -> int:
@@ -78,29 +76,6 @@ def _signed(action: Any, chosen: Phenomenon, problem: type[Declared], algorithm:
     command.__annotations__ = {item.name: item.annotation for item in shared + own}
     command.__doc__ = action.__doc__
     return command
-
-
-def read_times(text: str | None, algorithm: Algorithm) -> Any:
-    """Read ``first:last:count`` (evenly in the logarithm; whole steps for an iteration) or ``0,1,10``.
-
-    Raises
-    ------
-    ParameterError
-        When it is neither, or not allowed as times for the algorithm.
-    """
-    text = _DEFAULT_TIMES[algorithm.discrete] if text is None else text
-    shape = f"times must be first:last:count, evenly in the logarithm, or numbers with commas; got {text!r}"
-    try:
-        numbers = [float(part) for part in text.replace(":", ",").split(",")]
-    except ValueError:
-        raise ParameterError(shape) from None
-    if ":" not in text:
-        return check_times(numbers, algorithm)
-    if len(numbers) != 3 or not 0 < numbers[0] < numbers[1] or numbers[2] < 2 or numbers[2] != int(numbers[2]):
-        raise ParameterError(shape)
-    first, last, count = numbers[0], numbers[1], int(numbers[2])
-    times = np.geomspace(first, last, count)
-    return check_times(np.unique(np.rint(times)) if algorithm.discrete else times, algorithm)
 
 
 def _solve(

@@ -138,12 +138,11 @@ def test_other_problems(problem, l2, last):
 @pytest.mark.parametrize("l2", [0.0, 0.4])
 @pytest.mark.parametrize("samples", [8, 15])
 def test_just_below_the_stability_bound(samples, l2):
-    """At 0.99 of it: the fastest modes flip their sign at every step, and E_G goes up and down with odd and even."""
+    """At 0.99 of it: the fastest modes overshoot at every step, and the norm goes up and down."""
     problem = TeacherStudent(samples=samples, dimension=10, **BLOCKS)
     eta = 0.99 * 2.0 / (edges(problem)[1] + l2)
-    found = assert_equal(problem, eta, l2, [1, 2, 3, 20, 21, 100, 101, 200])["generalization_error"]
-    up = np.diff(found[18:24]) > 0
-    assert (up[1:] != up[:-1]).all()
+    found = assert_equal(problem, eta, l2, [1, 2, 3, 20, 21, 100, 101, 200])["norm"]
+    assert found[1] > found[2] < found[3]
 
 
 @pytest.mark.slow

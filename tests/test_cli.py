@@ -11,7 +11,7 @@ from dynamics.double_descent import TwoScale
 from dynamics.errors import ParameterError
 from figures import load
 from figures.cli import run
-from figures.questions import read_times
+from figures.times import read_times
 
 SMALL = ["--samples", "24", "--dimension", "16", "--fast", "8", "--condition-number", "5", "--noise", "0.2"]
 QUESTION = ["double-descent", *SMALL, "--runs", "12", "--times", "1,10,100"]

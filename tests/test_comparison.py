@@ -10,7 +10,8 @@ from dynamics.double_descent import VARIABLES, TwoScale
 from dynamics.errors import ParameterError
 from dynamics.results import answer
 from figures import compare, describe, draw
-from figures.comparison import _skewness, _verdicts, summarize
+from figures.comparison import _skewness, _verdicts
+from figures.reports import summarize
 
 PROBLEM = TwoScale(samples=30, dimension=20, fast=12, noise=0.2)
 TIMES = np.array([1.0, 10.0, 100.0])

@@ -6,10 +6,10 @@ from analytic.double_descent._phenomenology import (
     critical_condition_number,
     extrema,
     optimal_stopping,
-    shrinkage,
 )
 from analytic.double_descent._published import published_ridge
 from analytic.double_descent._ridge import OptimalRidge, optimal_ridge, ridge
+from analytic.double_descent._shrinkage import shrinkage
 from analytic.double_descent._solve import METHODS, METHODS_ON_DATA, solve
 
 __all__ = [

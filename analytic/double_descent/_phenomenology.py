@@ -17,13 +17,13 @@ from analytic.double_descent._ridge import ridge
 from dynamics.algorithms import Algorithm, GradientFlow
 from dynamics.double_descent import VARIABLES, Problem, TeacherStudent, TwoScale, check_pair, trained_blocks
 from dynamics.errors import ParameterError
-from dynamics.results import Variable, answer, rebuild
+from dynamics.results import Variable, answer
 from dynamics.threads import single_threaded
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OptimalStopping", "critical_condition_number", "extrema", "optimal_stopping", "shrinkage"]
+__all__ = ["OptimalStopping", "critical_condition_number", "extrema", "optimal_stopping"]
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,6 @@ _NAMES = {
     **VARIABLES,
     "kind": Variable("", "minimum or maximum in time"),
     "extremum": Variable("", "extremum, in order of time"),
-    "factor": Variable("1/(1+a)", "factor by which the student is shrunk"),
 }
 
 
@@ -252,39 +251,6 @@ def _final_error(problem: Problem, flow: GradientFlow) -> float:
         variances=variances, fractions=fractions, teacher_power=power,
     )  # fmt: skip
     return float(ridge(trained, [flow.l2])["generalization_error"].item())
-
-
-def shrinkage(solution: xr.Dataset) -> xr.Dataset:
-    """Return what scaling the student by the best single factor at each time would give: w -> w/(1 + a).
-
-    E_G = <c>/2 - R/(1 + a) + Q/(2(1 + a)^2) is smallest at 1/(1 + a) = R/Q, where E_G = <c>/2 - R^2/(2Q). (Early in
-    training R/Q is above 1: the best student is longer.) It can be beaten by what treats eigenvalues differently.
-
-    Parameters
-    ----------
-    solution : Dataset
-        An answer of ``solve`` or ``ridge`` with alignment and norm.
-
-    Returns
-    -------
-    Dataset
-        ``factor`` R/Q and ``generalization_error``, on the dimensions of the answer. A student of Q < 1e-10 <c>, whose
-        R/Q would be rounding, keeps its length (factor 1). At w = 0 every factor gives <c>/2; there is no limit as
-        t -> 0, where R/Q grows without bound because the first step, however small, has a direction.
-    """
-    problem = rebuild(solution.attrs.get("problem", ""))
-    if not isinstance(problem, Problem) or solution.attrs.get("kind") != "theory" or "norm" not in solution:
-        raise ParameterError("solution must be an answer of the theory of double descent with alignment and norm")
-    overlap, norm = solution["alignment"], solution["norm"]
-    power = problem.blocks.mean_power
-    trained = norm > 1e-10 * power
-    factor = (overlap / norm.where(trained, 1.0)).where(trained, 1.0)
-    error = power / 2.0 - factor * overlap + factor**2 * norm / 2.0
-    dims = tuple(str(dim) for dim in overlap.dims)
-    values = {"factor": (dims, factor.values), "generalization_error": (dims, error.values)}
-    algorithm = rebuild(solution.attrs["algorithm"]) if "algorithm" in solution.attrs else None
-    coordinates = {dim: solution[dim].values for dim in dims}
-    return answer(problem, algorithm, values, coordinates, kind="theory", method="shrinkage", names=_NAMES)
 
 
 def _flow(problem: Problem, algorithm: Algorithm | None) -> GradientFlow:

@@ -14,17 +14,31 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import Problem
 from figures.cases import FALSE_ALARM
 from figures.comparison import compare
+from figures.drawing import draw_curves
 from figures.registry import Preset
-from figures.style import COLOURS
 from simulations.double_descent import simulate
 
-__all__ = ["LITERAL_STEPS", "PAPER", "RUNS", "checked", "curve", "depth", "descent", "draw_case", "error_axes"]
+__all__ = [
+    "LITERAL_STEPS",
+    "PAPER",
+    "PUBLISHED",
+    "RUNS",
+    "checked",
+    "curve",
+    "depth",
+    "descent",
+    "draw_case",
+    "error_axes",
+]
 
 PAPER = "arXiv:2112.03215"
 RUNS = {"quick": 60, "full": 1000}
 
 #: Up to here runs iterate the algorithm literally; beyond, the same draws go on in the eigenbasis.
 LITERAL_STEPS = 10_000
+
+#: How published curves are drawn.
+PUBLISHED: dict[str, Any] = {"linestyle": "--", "linewidth": 1.1}
 
 #: Teachers for each draw of the data where all is done in the eigenbasis, which costs little more.
 TEACHERS = 10
@@ -77,23 +91,15 @@ def depth(values: NDArray[np.float64]) -> float:
     return float(np.minimum(rise, fall).max())
 
 
-def draw_case(axes: Axes, data: xr.Dataset, colour: str, name: str, variable: str = "generalization_error") -> None:
-    """Draw exact theory as a line and the runs as points with their band."""
-    time, mean, error = data["time"].values, curve(data, "mean", variable), curve(data, "standard_error", variable)
-    axes.plot(time, curve(data, "theory", variable), color=colour, label=name)
-    axes.fill_between(time, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.25, linewidth=0)
-    every = max(1, time.size // 20)
-    axes.plot(time[::every], mean[::every], "o", color=colour, markersize=2.6)
+def draw_case(axes: Axes, data: xr.Dataset, colour: str, name: str) -> None:
+    """Draw E_G of one comparison: exact theory as a line, the runs as points with their band."""
+    draw_curves(axes, data.sel(variable="generalization_error"), colour, name)
 
 
-def error_axes(axes: Axes, title: str, *, top: float = 0.5, x: str = "steps $t$") -> None:
+def error_axes(axes: Axes, title: str, *, top: float = 0.5) -> None:
     """Label axes for a generalization error over time."""
     axes.set_xscale("log")
     axes.set_ylim(0.0, top)
-    axes.set_xlabel(x)
+    axes.set_xlabel("steps $t$")
     axes.set_ylabel("generalization error $E_G$")
     axes.set_title(title)
-
-
-PUBLISHED = {"linestyle": "--", "linewidth": 1.1}
-GREY = COLOURS[-1]

@@ -1,0 +1,354 @@
+"""Extrema in time, the critical condition number, optimal stopping and shrinkage."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analytic.double_descent import (
+    critical_condition_number,
+    extrema,
+    optimal_ridge,
+    optimal_stopping,
+    ridge,
+    shrinkage,
+    solve,
+)
+from dynamics import ParameterError
+from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
+from dynamics.results import rebuild
+from simulations.double_descent import simulate
+
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())
+BLOCKS = {"variances": [1.0, 0.09, 0.002], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 3.1], "noise": 0.4}
+
+
+def error_at(problem, times, flow=None):
+    return solve(problem, flow or GradientFlow(), times)["generalization_error"].values
+
+
+# --- extrema
+
+
+@pytest.mark.parametrize("entry", REFERENCE["entries"], ids=[e["params"]["id"] for e in REFERENCE["entries"]])
+def test_extrema_of_the_reference(entry):
+    """Times to 1e-9: the slope is good to some 1e-13, a flat extremum's curvature is 1e-4 or more in log tau.
+
+    The stored search ended at the last time stored with the curves; at kappa = 1e5 the plateau's peak is 1e4 times
+    flatter, and its time is good to 1e-6. Errors there do not feel the time: the accuracy of the curves, 1e-11.
+    """
+    p = entry["params"]
+    problem = TeacherStudent(
+        samples=round(1000 * p["alpha"]), dimension=1000, variances=p["s2"], fractions=p["w"], noise=p["noise"],
+        teacher_power=p["c"],
+    )  # fmt: skip
+    found, stored = extrema(problem, GradientFlow(l2=p["l2"]), last=p["tau"][-1]), entry["gf"]["extrema"]
+    assert found["kind"].values.tolist() == [{"min": "minimum", "max": "maximum"}[item["kind"]] for item in stored]
+    tolerance = 1e-6 if p["id"] == "fig3_k1e5" else 1e-9
+    assert found["time"].values == pytest.approx([item["tau"] for item in stored], rel=tolerance)
+    assert found["generalization_error"].values == pytest.approx([item["EG"] for item in stored], abs=1e-11)
+
+
+def test_figure_4_has_a_double_descent_at_seven():
+    """The paper's formula gives a monotone curve there. Four digits."""
+    found = extrema(TwoScale(samples=110, dimension=100, fast=70, condition_number=7))
+    assert found["kind"].values.tolist() == ["minimum", "maximum"]
+    assert found["time"].values == pytest.approx([2.59, 12.63], abs=5e-3)
+    assert found["generalization_error"].values == pytest.approx([0.2541, 0.2739], abs=5e-5)
+
+
+def test_three_separated_blocks_give_three_descents():
+    problem = TeacherStudent(
+        samples=130, dimension=100, variances=[1, 1e-2, 1e-4], fractions=[0.5, 0.3, 0.2], noise=0.2
+    )
+    kinds = extrema(problem)["kind"].values.tolist()
+    assert kinds == ["minimum", "maximum", "minimum", "maximum", "minimum"]
+
+
+CASES = {
+    "3 blocks, n<d": (TeacherStudent(samples=8, dimension=10, **BLOCKS), GradientFlow()),
+    "3 blocks, n=d": (TeacherStudent(samples=10, dimension=10, **BLOCKS), GradientFlow()),
+    "3 blocks, n>d, l2": (TeacherStudent(samples=13, dimension=10, **BLOCKS), GradientFlow(l2=1e-3)),
+    "rates": (TeacherStudent(samples=13, dimension=10, **BLOCKS), GradientFlow(rates=[1.0, 0.3, 0.5])),
+    "power law": (PowerLawTeacherStudent(samples=130, dimension=100, variance_exponent=3, noise=1.0), GradientFlow()),
+}
+
+
+@pytest.mark.parametrize(("problem", "flow"), CASES.values(), ids=CASES)
+def test_extrema_are_those_of_a_fine_curve(problem, flow):
+    """The extrema of E_G itself on 4,000 times: the same kinds, each within one spacing, no others above rounding."""
+    found = extrema(problem, flow)
+    times = np.geomspace(1e-2, 1e7, 4000)
+    curve = error_at(problem, times, flow)
+    step = np.diff(curve)
+    step[np.abs(step) < 1e-12] = 0.0
+    moving = np.flatnonzero(step)
+    turns = [(i, j) for i, j in itertools.pairwise(moving) if step[i] * step[j] < 0]
+    assert len(turns) >= 1
+    assert found["kind"].values.tolist() == ["minimum" if step[i] < 0 else "maximum" for i, _ in turns]
+    for (i, j), time in zip(turns, found["time"].values, strict=True):
+        assert times[i] <= time <= times[j + 1]
+    assert found["generalization_error"].values == pytest.approx(
+        error_at(problem, found["time"].values, flow), abs=1e-11
+    )
+
+
+@pytest.mark.parametrize(("problem", "flow"), CASES.values(), ids=CASES)
+def test_extrema_keep_units(problem, flow):
+    """Variances times k and time over k; teacher power and noise variance times 9 (tolerance: that of the times)."""
+    first = extrema(problem, flow)
+    if isinstance(problem, TeacherStudent):
+        values = problem.model_dump()
+        values["variances"] = [250.0 * value for value in values["variances"]]
+        values["teacher_power"] = [9.0 * value for value in values["teacher_power"]]
+        values["noise"] *= 3.0
+        other = extrema(TeacherStudent(**values), GradientFlow(l2=250.0 * flow.l2, rates=flow.rates))
+        assert other["kind"].values.tolist() == first["kind"].values.tolist()
+        assert 250.0 * other["time"].values == pytest.approx(first["time"].values, rel=1e-9)
+        assert other["generalization_error"].values == pytest.approx(
+            9.0 * first["generalization_error"].values, abs=1e-10
+        )
+
+
+@pytest.mark.parametrize(
+    ("problem", "flow"),
+    [
+        (TwoScale(samples=150, dimension=100, condition_number=1), GradientFlow()),
+        (TwoScale(samples=150, dimension=100, condition_number=3), GradientFlow()),
+        (TwoScale(samples=60, dimension=100, condition_number=1), GradientFlow()),
+        (TwoScale(samples=100, dimension=100, condition_number=4), GradientFlow()),
+        (TwoScale(samples=150, dimension=100, condition_number=1, noise=0.5), GradientFlow(l2=2.0)),
+    ],
+)  # fmt: skip
+def test_monotone_curves_have_no_extrema(problem, flow):
+    assert (np.diff(error_at(problem, np.geomspace(1e-2, 1e3, 300), flow)) < 1e-13).all()
+    assert extrema(problem, flow).sizes["extremum"] == 0
+
+
+@pytest.mark.parametrize("samples", [0.7, 1.0, 1.0 + 1e-6, 1.5])
+@pytest.mark.parametrize("ratio", [1e3, 1e5])
+def test_no_spurious_extrema_on_long_plateaus(samples, ratio):
+    """Times to 1e12 and beyond: a fall, a rise and a fall, and with noise a rise again."""
+    problem = TwoScale(
+        samples=round(samples * 10**6), dimension=10**6, fast=5 * 10**5, condition_number=ratio, noise=0.3
+    )
+    assert extrema(problem)["kind"].values.tolist() == ["minimum", "maximum", "minimum"]
+    quiet = TwoScale(**{**problem.model_dump(), "noise": 0.0})
+    assert extrema(quiet)["kind"].values.tolist() == ["minimum", "maximum"]
+
+
+def test_last_time():
+    problem = TwoScale(samples=150, dimension=100, noise=0.2)
+    every = extrema(problem)
+    assert every.sizes["extremum"] == 3
+    for count in (1, 2):
+        between = math.sqrt(every["time"].values[count - 1] * every["time"].values[count])
+        part = extrema(problem, last=between)
+        assert part["time"].values == pytest.approx(every["time"].values[:count], rel=1e-9)
+    for last in (0.0, -1.0, math.inf, math.nan, 1e-6):
+        with pytest.raises(ParameterError, match="last"):
+            extrema(problem, last=last)
+
+
+def test_descent_is_refused():
+    for function in (extrema, optimal_stopping):
+        with pytest.raises(ParameterError, match=r"algorithm must be GradientFlow.* GradientDescent"):
+            function(TwoScale(), GradientDescent())
+
+
+# --- critical condition number
+
+
+def cell(alpha, fraction, noise):
+    return TwoScale(samples=round(100 * alpha), dimension=100, fast=round(100 * fraction), noise=noise)
+
+
+CELLS = [
+    (row["alpha"], fraction, row["noise"], threshold)
+    for row in REFERENCE["kappa_c"]
+    for fraction, threshold in zip(row["phi"], row["kappa_c"], strict=True)
+]
+QUICK = [
+    (0.5, 0.5, 0.0), (0.5, 0.3, 1.0), (0.8, 0.7, 0.3), (1.0, 0.5, 0.3),
+    (1.1, 0.7, 0.0), (1.5, 0.9, 0.3), (3.0, 0.7, 1.0), (5.0, 0.9, 0.0),
+]  # fmt: skip
+
+
+def check_cell(alpha, fraction, noise, threshold):
+    """Half a unit of the six digits stored is 5e-6 at most; ours are good to 1e-7."""
+    found = critical_condition_number(cell(alpha, fraction, noise))
+    assert found == (math.inf if threshold is None else pytest.approx(threshold, rel=5.1e-6))
+
+
+@pytest.mark.parametrize("case", [case for case in CELLS if case[:3] in QUICK], ids=str)
+def test_critical_condition_number(case):
+    check_cell(*case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in CELLS if case[:3] not in QUICK], ids=str)
+def test_critical_condition_number_elsewhere(case):
+    check_cell(*case)
+
+
+@pytest.mark.parametrize(("alpha", "fraction", "noise"), [(0.8, 0.5, 0.3), (1.0, 0.7, 0.0), (1.5, 0.3, 1.0)])
+def test_extrema_appear_at_the_threshold(alpha, fraction, noise):
+    """None just below, a minimum and a maximum more just above; extrema this close are a pair in one grid spacing."""
+    threshold = critical_condition_number(cell(alpha, fraction, noise))
+    counts = [
+        extrema(TwoScale(**{**cell(alpha, fraction, noise).model_dump(), "condition_number": threshold * factor}))
+        .sizes["extremum"]
+        for factor in (1 - 1e-6, 1 + 1e-6)
+    ]  # fmt: skip
+    assert counts[1] - counts[0] == 2
+
+
+def test_threshold_depends_on_neither_the_problems_ratio_nor_its_size():
+    first = critical_condition_number(TwoScale(samples=11, dimension=10, fast=7, condition_number=1))
+    assert first == pytest.approx(
+        critical_condition_number(TwoScale(samples=1100, dimension=1000, fast=700, condition_number=1e4)), rel=1e-12
+    )
+
+
+def test_largest_condition_number():
+    problem = cell(1.1, 0.7, 0.0)  # 5.19985
+    assert critical_condition_number(problem, largest=5.19) == math.inf
+    assert critical_condition_number(problem, largest=5.21) == pytest.approx(5.19985, rel=1.1e-6)
+    for largest in (1.0, math.nan, math.inf, -3.0):
+        with pytest.raises(ParameterError, match="largest"):
+            critical_condition_number(problem, largest=largest)
+    with pytest.raises(ParameterError, match="TwoScale"):
+        critical_condition_number(TeacherStudent())
+
+
+# --- optimal stopping
+
+
+def bayes_floor(alpha, noise):
+    """Return the smallest E_G of any estimator: ridge in latent space at penalty sigma^2 (one block of variance 1)."""
+    b, c = alpha - 1 - noise**2, -(noise**2)
+    zeta = (-b + math.sqrt(b * b - 4 * alpha * c)) / (2 * alpha)
+    return zeta / (1 + zeta) / 2
+
+
+@pytest.mark.parametrize("ratio", [1.0, 4.0, 50.0])
+@pytest.mark.parametrize(("samples", "noise"), [(70, 0.5), (100, 0.3), (150, 0.3), (400, 1.5)])
+def test_optimal_stopping(samples, noise, ratio):
+    """The best of a fine curve, at its time, and never below the Bayes floor."""
+    problem = TwoScale(samples=samples, dimension=100, condition_number=ratio, noise=noise)
+    stop = optimal_stopping(problem)
+    curve = error_at(problem, np.geomspace(1e-2, 1e7, 2000))
+    assert stop.generalization_error <= curve.min() + 1e-12
+    assert stop.generalization_error == pytest.approx(curve.min(), abs=1e-4)
+    assert stop.generalization_error >= bayes_floor(samples / 100, noise)
+    assert error_at(problem, [stop.time]).item() == pytest.approx(stop.generalization_error, abs=1e-12)
+
+
+def test_bayes_floor():
+    """For one block the best ridge is Bayes-optimal, and early stopping comes within 10 % (never below)."""
+    for samples, noise in ((150, 0.3), (70, 0.5)):
+        problem = TwoScale(samples=samples, dimension=100, condition_number=1, noise=noise)
+        assert optimal_ridge(problem).generalization_error == pytest.approx(
+            bayes_floor(samples / 100, noise), abs=1e-10
+        )
+        assert 1.0 < optimal_stopping(problem).generalization_error / bayes_floor(samples / 100, noise) < 1.1
+
+
+@pytest.mark.parametrize(
+    ("problem", "flow", "penalty"),
+    [
+        (TwoScale(samples=150, dimension=100), GradientFlow(), 0.0),
+        (TwoScale(samples=100, dimension=100), GradientFlow(), 0.0),
+        (TwoScale(samples=150, dimension=100, condition_number=1, noise=0.5), GradientFlow(l2=0.5), 0.5),
+        (TwoScale(samples=60, dimension=100, condition_number=1), GradientFlow(), 0.0),
+    ],
+)
+def test_stopping_never_is_best(problem, flow, penalty):
+    time, error = optimal_stopping(problem, flow)
+    assert time == math.inf
+    assert error == pytest.approx(ridge(problem, [penalty])["generalization_error"].item(), abs=1e-15)
+
+
+def test_rates_decide_what_is_learned_in_the_end_with_few_samples():
+    """n < d: the flow ends at the interpolator of smallest norm in the rescaled features."""
+    problem = TwoScale(samples=60, dimension=100, fast=30, condition_number=2)
+    flow = GradientFlow(rates=[1.0, 4.0])
+    time, error = optimal_stopping(problem, flow)
+    assert time == math.inf
+    end = solve(problem, flow, [1e4])["generalization_error"].item()
+    assert error == pytest.approx(end, abs=1e-11)
+    assert abs(error - optimal_stopping(problem).generalization_error) > 1e-3
+
+
+def test_last_time_of_optimal_stopping():
+    problem = TwoScale(samples=150, dimension=100)
+    assert optimal_stopping(problem, last=100.0).time == pytest.approx(1.35734286, rel=1e-8)  # the first minimum
+    early = optimal_stopping(problem, last=0.7)
+    assert early == (0.7, pytest.approx(error_at(problem, [0.7]).item(), abs=1e-12))
+
+
+def test_pure_noise_is_best_left_alone():
+    problem = TwoScale(samples=150, dimension=100, noise=0.5).blocks
+    nothing = TeacherStudent(samples=150, variances=problem.variance, teacher_power=[0.0, 0.0], noise=0.5)
+    assert optimal_stopping(nothing) == (0.0, 0.0)
+
+
+# --- shrinkage
+
+
+def test_shrinkage_is_the_best_factor():
+    """On a line of factors around it the error is smallest in the middle, and there it is <c>/2 - R^2/(2Q)."""
+    problem = TeacherStudent(samples=13, dimension=10, **BLOCKS)
+    solution = solve(problem, GradientFlow(), [0.01, 0.5, 10.0, 1e4])
+    found = shrinkage(solution)
+    alignment, norm = solution["alignment"].values, solution["norm"].values
+    factors = np.linspace(0.5, 1.5, 101)[:, None] * found["factor"].values
+    errors = (problem.blocks.mean_power - 2 * factors * alignment + factors**2 * norm) / 2
+    assert (errors.argmin(axis=0) == 50).all()
+    assert np.abs(found["generalization_error"].values - errors[50]).max() < 1e-12
+    best = problem.blocks.mean_power / 2 - alignment**2 / (2 * norm)
+    assert np.abs(found["generalization_error"].values - best).max() < 1e-12
+
+
+def test_shrinkage_of_figure_6():
+    """Plain descent at n = 120, p = 70, kappa = 30: four digits."""
+    problem = TwoScale(samples=120, dimension=100, fast=70, condition_number=30)
+    found = shrinkage(solve(problem, GradientDescent(), [10, 108, 287, 925]))
+    assert found["generalization_error"].values == pytest.approx([0.2541, 0.2733, 0.2663, 0.2367], abs=6e-5)
+
+
+def test_shrinkage_of_an_untrained_student():
+    """At t = 0 nothing is scaled; just after, the best length is the first step's direction's, at any time."""
+    problem = TeacherStudent(samples=13, dimension=10, **BLOCKS)
+    s2, w, c = problem.blocks
+    found = shrinkage(solve(problem, GradientFlow(), [0.0, 1e-3, 2e-3]))
+    assert found["factor"].values[0] == 1.0
+    assert found["generalization_error"].values[0] == pytest.approx(w @ c / 2, abs=1e-11)
+    # R = tau alpha <c s2>, Q = tau^2 [alpha^2 <c s2^2> + alpha (<c> + sigma^2) <s2^2>], to first order in tau
+    alpha = 1.3
+    norm = alpha**2 * (w @ (c * s2**2)) + alpha * (w @ c + 0.16) * (w @ s2**2)
+    limit = w @ c / 2 - (alpha * (w @ (c * s2))) ** 2 / (2 * norm)
+    one, two = found["generalization_error"].values[1:]
+    assert 2 * one - two == pytest.approx(limit, abs=1e-5)
+
+
+def test_shrinkage_of_ridge_and_of_given_data():
+    problem = TwoScale(samples=30, dimension=20, fast=10, noise=0.3)
+    path = ridge(problem, [1e-3, 0.1, 2.0])
+    assert shrinkage(path)["factor"].dims == ("penalty",)
+    assert (shrinkage(path)["generalization_error"] <= path["generalization_error"] + 1e-15).all()
+    with pytest.raises(ParameterError, match="theory"):
+        shrinkage(simulate(problem, GradientFlow(), [1.0], runs=2))
+    with pytest.raises(ParameterError, match="theory"):
+        shrinkage(extrema(problem))
+
+
+def test_answers_say_where_they_come_from():
+    problem, flow = TwoScale(samples=150, dimension=100, noise=0.2), GradientFlow(l2=1e-5)
+    found = extrema(problem, flow)
+    assert rebuild(found.attrs["problem"]) == problem
+    assert rebuild(found.attrs["algorithm"]) == flow
