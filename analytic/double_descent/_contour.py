@@ -72,7 +72,7 @@ def _scalar_error(nodes: Nodes, filters: Filters, points: Array) -> float:
     """Return the largest error of the rule for h(z)/(z - x) and h(z)^2/(z - x), over real x in the spectrum and times.
 
     The error of R is an average of the first over the spectrum, those of the variance and of the training error are of
-    the second (an unsteady filter is much larger on the contour, and its square again). Infinite when a filter overflows.
+    the second (an unsteady filter is much larger on the contour, its square again). Infinite when a filter overflows.
     """
     on_nodes, on_points = filters(nodes.z)[1], filters(points)[1]
     with np.errstate(all="ignore"):  # a filter that overflows on the contour fails the test below
