@@ -1,7 +1,8 @@
-"""Spectral filters against plain twins: recursions and closed forms in Decimal, in Fraction, in complex numbers.
+"""Spectral filters against plain twins: recursions and closed forms in Decimal, and in complex numbers.
 
-Digits of a power (1 - x)^t: rounding x = eta (...) three times moves it by 3 eps t |x / (1 - x)| of itself, the rounding
-of the exponent t log|1 - x| by 2 eps |t log|1 - x||. ``power_error`` is their sum, and a few units for all the rest.
+Digits of a power (1 - x)^t: rounding x = eta (...) three times moves it by 3 eps t |x / (1 - x)| of itself, rounding
+the exponent t log|1 - x| by 2 eps |t log|1 - x||. ``power_error`` is their sum. Twins have 400 digits, 40 of them left
+where 1 - L f cancels to 1e-360, below all floats.
 """
 
 import math
@@ -17,18 +18,19 @@ from dynamics.schedules import SoftplusDecay, StepTable, values_at
 
 EPS = float(np.finfo(np.float64).eps)
 CHUNK = 65_536
+DIGITS = 400
 EIGENVALUES = np.array([0.0, 1e-12, 3e-4, 0.2, 0.9, 1.7, 2.9])
 STEPS = np.array([0, 1, 2, 3, 10, 57, 300])
 
 
 def twin(step, penalty, l2, eigenvalue, times):
-    """f and h of plain gradient descent on one direction, in 40 digits; each coefficient a function of the step.
+    """f and h of plain gradient descent on one direction, in many digits; each coefficient a function of the step.
 
     w <- w - eta [(1 + a) L w + l w - L w*] with w* = 1 moves w = L f; h = 1 - w.
     """
     f, found = Decimal(0), {}
     with localcontext() as context:
-        context.prec = 40
+        context.prec = DIGITS
         L = Decimal(eigenvalue)
         for i in range(int(times[-1]) + 1):
             if i in times:
@@ -39,9 +41,9 @@ def twin(step, penalty, l2, eigenvalue, times):
 
 
 def power_error(x, times):
-    """Relative error of (1 - x)^t in floats (see above)."""
+    """Relative error of (1 - x)^t in floats (see above), but for a few units at the end."""
     x = np.abs(x)
-    return EPS * (10 + times[:, None] * (3 * x / np.abs(1 - x) + 2 * np.abs(np.log(np.abs(1 - x)))))
+    return EPS * times[:, None] * (3 * x / np.abs(1 - x) + 2 * np.abs(np.log(np.abs(1 - x))))
 
 
 def same(got, expected, allowed, what):
@@ -69,9 +71,7 @@ def test_descent_equals_the_recursion(eta, penalty, l2):
     exact_f, exact_h = as_array(pairs, 0), as_array(pairs, 1)
     decay = np.abs(1 - eta * rate) ** STEPS[:, None]
     lost = decay * power_error(eta * rate, STEPS)
-    safe = np.where(rate > 0, rate, 1.0)
-    # 1 - decay of a small exponent keeps the relative digits: expm1
-    same(f, exact_f, lost / safe * np.minimum(1, 1000 * eta * rate) + 20 * EPS * np.abs(exact_f), "f")
+    same(f, exact_f, lost / np.where(rate > 0, rate, 1.0) + 20 * EPS * np.abs(exact_f), "f")
     keep = penalty * EIGENVALUES + l2
     same(h, exact_h, lost + 20 * EPS * (decay + keep * (np.abs(exact_f) + decay * eta)), "h")
 
@@ -84,20 +84,20 @@ def test_descent_keeps_the_relative_digits_of_a_late_h(eta):
     times = np.array([last // 3, last - 1, last])
     _, h = spectral_filters(GradientDescent(learning_rate=eta), np.array([L]), times)
     with localcontext() as context:
-        context.prec = 40
+        context.prec = DIGITS
         exact = [float((1 - Decimal(eta) * Decimal(L)) ** int(t)) for t in times]
     assert 0 < abs(h[-1, 0]) < 1e-280
-    np.testing.assert_array_less(np.abs(h[:, 0] / exact - 1), power_error(np.array([eta * L]), times)[:, 0])
+    np.testing.assert_array_less(np.abs(h[:, 0] / exact - 1), power_error(np.array([eta * L]), times)[:, 0] + 10 * EPS)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.03])
 def test_flow_equals_the_exponential(l2):
-    """f = (1 - e^(-tau r)) / r, h = 1 - L f with r = L + l2, from 40 digits; the rounding of tau r costs tau r units."""
+    """f = (1 - e^(-tau r)) / r, h = 1 - L f with r = L + l2; rounding tau r costs tau r units."""
     times = np.array([0.0, 1e-13, 0.2, 1.0, 37.0, 1e12])
     L = EIGENVALUES
     f, h = spectral_filters(GradientFlow(l2=l2), L, times)
     with localcontext() as context:
-        context.prec = 40
+        context.prec = DIGITS
         pairs = [[_flow(Decimal(float(x)), Decimal(l2), Decimal(float(tau))) for tau in times] for x in L]
     exact_f, exact_h = as_array(pairs, 0), as_array(pairs, 1)
     same(f, exact_f, 10 * EPS * exact_f, "f")
@@ -108,8 +108,6 @@ def test_flow_equals_the_exponential(l2):
 def _flow(eigenvalue, l2, tau):
     rate = eigenvalue + l2
     f = (1 - (-tau * rate).exp()) / rate if rate else tau
-    if tau * rate < Decimal("1e-9"):  # 40 digits of 1 - exp do not suffice: the series does, to (tau rate)^3 / 24
-        f = tau * (1 - tau * rate / 2 + (tau * rate) ** 2 / 6)
     return f, 1 - eigenvalue * f
 
 
@@ -226,7 +224,7 @@ def test_complex_flow_equals_the_closed_form_and_its_equation():
     ("eta", "penalty", "l2"),
     [
         (0.31, SoftplusDecay(initial=0.6, rate=0.02), 0.0),
-        (StepTable(steps=[0, 3, 50], values=[0.3, 0.05, 0.6]), 0.2, SoftplusDecay(initial=0.1, rate=0.01)),
+        (StepTable(steps=[0, 3, 50], values=[0.3, 0.05, 0.5]), 0.2, SoftplusDecay(initial=0.1, rate=0.01)),
         (0.31, StepTable(steps=[0, 10], values=[0.9, 0.0]), StepTable(steps=[0, 57], values=[0.0, 0.2])),
     ],
 )
@@ -269,26 +267,23 @@ def test_a_change_at_the_chunk_boundary_comes_at_its_step():
 
 def test_scheduled_h_keeps_its_relative_digits():
     """(1 - eta L)^2000 = 1e-194 by steps: 3 units each."""
-    L = 0.5
-    table = StepTable(steps=[0], values=[0.4])
+    eta, L = 0.4, 0.5
+    table = StepTable(steps=[0], values=[eta])
     _, h = spectral_filters(GradientDescent(learning_rate=table), np.array([L]), np.array([2000]))
     with localcontext() as context:
-        context.prec = 40
-        exact = float((1 - Decimal(0.4) * Decimal(L)) ** 2000)
+        context.prec = DIGITS
+        exact = float((1 - Decimal(eta) * Decimal(L)) ** 2000)
     assert h[0, 0] == pytest.approx(exact, rel=2000 * 3 * EPS, abs=0)
 
 
 def test_learning_rate_given_by_the_caller():
     """It stands in where the algorithm leaves it open, and only there."""
     L, times = np.array([0.3, 1.1]), np.array([1, 5])
-    with pytest.raises(ParameterError, match="learning_rate .* must be given"):
+    with pytest.raises(ParameterError, match=r"learning_rate .* must be given"):
         spectral_filters(GradientDescent(), L, times)
     expected = spectral_filters(GradientDescent(learning_rate=0.4, l2=0.1), L, times)
-    for got in (
-        spectral_filters(GradientDescent(l2=0.1), L, times, 0.4),
-        spectral_filters(GradientDescent(learning_rate=0.4, l2=0.1), L, times, 0.9),
-    ):
-        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(spectral_filters(GradientDescent(l2=0.1), L, times, 0.4), expected)
+    np.testing.assert_array_equal(spectral_filters(GradientDescent(learning_rate=0.4, l2=0.1), L, times, 0.9), expected)
     scheduled = GradientDescent(l2=StepTable(steps=[0], values=[0.1]))
     np.testing.assert_allclose(spectral_filters(scheduled, L, times, 0.4), expected, rtol=50 * EPS)
 
@@ -301,5 +296,5 @@ def test_too_many_scheduled_steps_are_refused():
 
 def test_rates_are_left_to_the_caller():
     L, times = np.array([0.3, 1.1]), np.array([1, 5])
-    for algorithm, with_rates in ((GradientFlow(), GradientFlow(rates=[3, 4])),):
-        np.testing.assert_array_equal(spectral_filters(with_rates, L, times), spectral_filters(algorithm, L, times))
+    expected = spectral_filters(GradientFlow(), L, times)
+    np.testing.assert_array_equal(spectral_filters(GradientFlow(rates=[3, 4]), L, times), expected)
