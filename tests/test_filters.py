@@ -191,7 +191,7 @@ def test_both_filters_fit_together(algorithm, turn):
 @pytest.mark.parametrize("algorithm", ALGORITHMS[2:])
 def test_complex_eigenvalues_equal_the_recursion(algorithm):
     """Around the spectrum, as theory needs it: the plain recursion in complex numbers, 57 steps of a few units each."""
-    L = np.array([0.4 + 0.3j, 1.1 - 0.8j, -0.05 + 1e-3j, 2.0 + 0.01j, 1e-14j])
+    L = np.array([0.4 + 0.3j, 1.1 - 0.8j, -0.05 + 1e-3j, 2.0 + 0.01j, 1e-14 + 1e-14j])
     times = STEPS[STEPS < 100]
     f, h = spectral_filters(algorithm, L, times)
     for k, eigenvalue in enumerate(L):

@@ -1,4 +1,4 @@
-"""The limit does not depend on how blocks and units are written, states its own error, and refuses what has no limit."""
+"""The limit does not depend on how blocks and units are written, states its own error and refuses what has none."""
 
 import math
 

@@ -91,6 +91,7 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
         (TwoScale, {"condition_number": 0.5}, "condition_number (ratio of the singular values of fast and slow "
          "features) must be at least 1; got 0.5"),
         (GradientFlow, {"rates": [0.5, 0]}, "rates must be above 0, one per block; got (0.5, 0.0)"),
+        (GradientDescent, {"l2": math.nan}, "l2 (L2 penalty on the weights) must be a finite number; got nan"),
         (GradientDescent, {"l2": -1}, "l2 (L2 penalty on the weights) must not be negative; got -1"),
         (
             GradientDescent,

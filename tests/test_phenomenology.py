@@ -10,10 +10,13 @@ import pytest
 
 from analytic.double_descent import (
     critical_condition_number,
+    edges,
     extrema,
     optimal_stopping,
+    ridge,
     solve,
 )
+from analytic.double_descent._phenomenology import _Course
 from dynamics import ParameterError
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
@@ -108,6 +111,31 @@ def test_extrema_keep_units(problem, flow):
         assert other["generalization_error"].values == pytest.approx(
             9.0 * first["generalization_error"].values, abs=1e-10
         )
+
+
+@pytest.mark.parametrize("flow", [GradientFlow(), GradientFlow(l2=0.3), GradientFlow(rates=[1.0, 0.3, 0.5])])
+@pytest.mark.parametrize("samples", [8, 10, 13])
+def test_slope_is_the_derivative(samples, flow):
+    """Of E_G over log tau, by central differences at two spacings, extrapolated: 1e-13/1e-2 of rounding, 1e-8 left over."""
+    problem = TeacherStudent(samples=samples, dimension=10, **BLOCKS)
+    times = np.geomspace(0.03, 300.0, 25)
+    fine, wide = (
+        (error_at(problem, times * math.exp(step), flow) - error_at(problem, times * math.exp(-step), flow))
+        / (2 * step)
+        for step in (0.01, 0.02)
+    )
+    slope = _Course(problem, flow, times, 1e-12).slope(times)
+    assert np.abs(slope - (4 * fine - wide) / 3).max() < 2e-8
+    assert np.abs(slope).max() > 0.1
+
+
+def test_late_minimum_at_little_noise():
+    """At sigma = 1e-3 the last minimum comes when all but 1e-6 is learned: after some relaxation times of the slowest."""
+    problem = TwoScale(samples=150, dimension=100, condition_number=20, noise=1e-3)
+    found = extrema(problem)
+    assert found["kind"].values.tolist() == ["minimum", "maximum", "minimum"]
+    assert found["time"].values[-1] > 3 / edges(problem)[0]
+    assert found["generalization_error"].values[-1] < ridge(problem, [0.0])["generalization_error"].item()
 
 
 @pytest.mark.parametrize(

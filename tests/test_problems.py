@@ -171,6 +171,7 @@ def test_log_steps(last, count):
 def test_log_steps_of_few_and_of_none():
     assert log_steps(5, 100).tolist() == [1, 2, 3, 4, 5]
     assert log_steps(1, 1).tolist() == [1]
+    assert log_steps(1000, 7).tolist() == [1, 3, 10, 32, 100, 316, 1000]
     for last, count, name in ((0, 3, "last"), (3.5, 3, "last"), (3, 0, "count"), (3, True, "count")):
         with pytest.raises(ParameterError, match=f"^{name} must be a whole number, at least 1"):
             log_steps(last, count)
