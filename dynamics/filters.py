@@ -45,6 +45,7 @@ def spectral_filters(
     learning_rate : float, optional
         What ``algorithm.learning_rate=None`` stands for; needed only then.
     """
+    eigenvalues = np.asarray(eigenvalues, dtype=np.result_type(eigenvalues, np.float64))
     if isinstance(algorithm, GradientFlow):
         rate = eigenvalues + algorithm.l2
         return _saturate(-np.multiply.outer(times, rate), rate, eigenvalues, algorithm.l2, times)
@@ -61,12 +62,13 @@ def spectral_filters(
 
 def _log_power(drop: Array, times: Array) -> tuple[Array, Array | float]:
     """Return t log(1 - drop), accurate for small drops at any t, and the sign of a real (1 - drop)^t."""
-    if np.iscomplexobj(drop):
-        return np.multiply.outer(times, log1p(-drop)), 1.0
-    base = 1.0 - drop
     with np.errstate(divide="ignore"):  # a drop of exactly 1 gives log 0 = -inf, and the power 0
+        if np.iscomplexobj(drop):
+            return np.multiply.outer(times, log1p(-drop)), 1.0
+        base = 1.0 - drop
         magnitude = np.where(np.abs(drop) < 0.5, np.log1p(-np.minimum(drop, 0.5)), np.log(np.abs(base)))
-    exponent = np.where(times[:, None] == 0, 0.0, times[:, None] * np.where(times[:, None] == 0, 0.0, magnitude))
+    started = times[:, None] > 0  # 0 times -inf would be nan
+    exponent = np.where(started, times[:, None] * np.where(started, magnitude, 0.0), 0.0)
     odd = np.asarray(times, dtype=np.int64)[:, None] % 2 == 1
     return exponent, np.where(odd & (base < 0), -1.0, 1.0)
 

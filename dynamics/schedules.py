@@ -90,7 +90,8 @@ def _from_text(value: Any) -> Any:
     if isinstance(value, str):
         name, _, rest = value.partition(":")
         cls = _kind(name)
-        texts = rest.split(",") if rest else []
+        # several numbers for one parameter, as in step-table:0,10;0.3,0.1, need another mark between parameters
+        texts = rest.split(";" if ";" in rest else ",") if rest else []
         if len(texts) > len(cls.model_fields):
             raise ValueError(f"must have at most {len(cls.model_fields)} numbers for {name}; got {value!r}")
         return cls(**dict(zip(cls.model_fields, texts, strict=False)))

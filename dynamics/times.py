@@ -55,12 +55,16 @@ def check_times(times: ArrayLike, algorithm: Algorithm) -> NDArray[np.float64] |
 def log_steps(last: int, count: int) -> NDArray[np.int64]:
     """Return about ``count`` distinct whole steps from 1 to ``last``, as evenly spaced in the logarithm as they can be.
 
+    ``last`` is at most 2^53, up to which all whole numbers are floats.
+
     Examples
     --------
     >>> log_steps(1000, 7)
     array([   1,    3,   10,   32,  100,  316, 1000])
     """
     last, count = check_whole("last", last, at_least=1), check_whole("count", count, at_least=1)
+    if last > 2**53:
+        raise ParameterError(f"last must be at most 2^53; got {last}")
     if count == 1:
         return np.array([last], dtype=np.int64)
     return np.unique(np.rint(np.geomspace(1, last, count)).astype(np.int64))

@@ -96,27 +96,25 @@ def test_extrema_are_those_of_a_fine_curve(problem, flow):
     )
 
 
-@pytest.mark.parametrize(("problem", "flow"), CASES.values(), ids=CASES)
-def test_extrema_keep_units(problem, flow):
+@pytest.mark.parametrize("case", [name for name in CASES if name != "power law"])
+def test_extrema_keep_units(case):
     """Variances times k and time over k; teacher power and noise variance times 9 (tolerance: that of the times)."""
+    problem, flow = CASES[case]
     first = extrema(problem, flow)
-    if isinstance(problem, TeacherStudent):
-        values = problem.model_dump()
-        values["variances"] = [250.0 * value for value in values["variances"]]
-        values["teacher_power"] = [9.0 * value for value in values["teacher_power"]]
-        values["noise"] *= 3.0
-        other = extrema(TeacherStudent(**values), GradientFlow(l2=250.0 * flow.l2, rates=flow.rates))
-        assert other["kind"].values.tolist() == first["kind"].values.tolist()
-        assert 250.0 * other["time"].values == pytest.approx(first["time"].values, rel=1e-9)
-        assert other["generalization_error"].values == pytest.approx(
-            9.0 * first["generalization_error"].values, abs=1e-10
-        )
+    values = problem.model_dump()
+    values["variances"] = [250.0 * value for value in values["variances"]]
+    values["teacher_power"] = [9.0 * value for value in values["teacher_power"]]
+    values["noise"] *= 3.0
+    other = extrema(TeacherStudent(**values), GradientFlow(l2=250.0 * flow.l2, rates=flow.rates))
+    assert other["kind"].values.tolist() == first["kind"].values.tolist()
+    assert 250.0 * other["time"].values == pytest.approx(first["time"].values, rel=1e-9)
+    assert other["generalization_error"].values == pytest.approx(9.0 * first["generalization_error"].values, abs=1e-10)
 
 
 @pytest.mark.parametrize("flow", [GradientFlow(), GradientFlow(l2=0.3), GradientFlow(rates=[1.0, 0.3, 0.5])])
 @pytest.mark.parametrize("samples", [8, 10, 13])
 def test_slope_is_the_derivative(samples, flow):
-    """Of E_G over log tau, by central differences at two spacings, extrapolated: 1e-13/1e-2 of rounding, 1e-8 left over."""
+    """Of E_G over log tau, by central differences at two spacings, extrapolated: 1e-11 of rounding, 1e-8 left over."""
     problem = TeacherStudent(samples=samples, dimension=10, **BLOCKS)
     times = np.geomspace(0.03, 300.0, 25)
     fine, wide = (
@@ -126,12 +124,12 @@ def test_slope_is_the_derivative(samples, flow):
     )
     slope = _Course(problem, flow, times, 1e-12).slope(times)
     assert np.abs(slope - (4 * fine - wide) / 3).max() < 2e-8
-    assert np.abs(slope).max() > 0.1
+    assert np.abs(slope).max() > 0.02
 
 
 def test_late_minimum_at_little_noise():
-    """At sigma = 1e-3 the last minimum comes when all but 1e-6 is learned: after some relaxation times of the slowest."""
-    problem = TwoScale(samples=150, dimension=100, condition_number=20, noise=1e-3)
+    """The last minimum is where e^{-tau L} of the slowest modes falls below sigma^2: many relaxation times late."""
+    problem = TwoScale(samples=150, dimension=100, condition_number=20, noise=0.03)
     found = extrema(problem)
     assert found["kind"].values.tolist() == ["minimum", "maximum", "minimum"]
     assert found["time"].values[-1] > 3 / edges(problem)[0]

@@ -1,6 +1,7 @@
 """Theory of epoch-wise double descent in a linear teacher-student model (arXiv 2112.03215, and exactly)."""
 
 from analytic.double_descent._exact import edges
+from analytic.double_descent._infinite import bayes_error, critical_noise, infinite_condition_number, winning_minimum
 from analytic.double_descent._phenomenology import (
     OptimalStopping,
     critical_condition_number,
@@ -17,13 +18,17 @@ __all__ = [
     "METHODS_ON_DATA",
     "OptimalRidge",
     "OptimalStopping",
+    "bayes_error",
     "critical_condition_number",
+    "critical_noise",
     "edges",
     "extrema",
+    "infinite_condition_number",
     "optimal_ridge",
     "optimal_stopping",
     "published_ridge",
     "ridge",
     "shrinkage",
     "solve",
+    "winning_minimum",
 ]
