@@ -281,5 +281,10 @@ def test_ctrl_c_stops_a_long_run_at_once(monkeypatch):
         return real(*arguments)
 
     monkeypatch.setattr(module, "literal", signalled)
-    runs = simulate(TALL, GradientDescent(), [10**8], runs=1, method="literal", workers=1)
+    # a process started in the background may have been told to ignore the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        runs = simulate(TALL, GradientDescent(), [10**8], runs=1, method="literal", workers=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert runs.outcome.values.tolist() == ["cancelled"]

@@ -1,8 +1,7 @@
 """Two phases of learning at an infinite condition number, which minimum wins there, and the Bayes error.
 
-For kappa -> infinity the fast features are learned first, with the unlearned slow ones as label noise; the slow ones
-are learned at times of order kappa^2, from the n - p samples that the fast ones leave. Each phase is a single integral
-over a Marchenko-Pastur law.
+For kappa -> infinity the fast features are learned first, with the slow ones as label noise, and these at times of
+order kappa^2, from the n - p samples left. Each phase is one integral over a Marchenko-Pastur law (arXiv 2112.03215).
 """
 
 from __future__ import annotations
@@ -212,11 +211,10 @@ def _minimum(phase: _Phase, noise: float) -> float:
     def error(log_time: float) -> float:
         return float(_iso(phase, np.exp([log_time]), noise, _MINIMUM_ACCURACY)[0])
 
-    errors = _iso(phase, np.exp(logs), noise, _MINIMUM_ACCURACY)
-    best = int(np.argmin(errors))
+    best = int(np.argmin(_iso(phase, np.exp(logs), noise, _MINIMUM_ACCURACY)))
     around = logs[max(best - 1, 0)], logs[min(best + 1, 64)]
     refined = minimize_scalar(error, bounds=around, method="bounded", options={"xatol": 1e-8})
-    return min(float(errors[best]), float(refined.fun))
+    return min(error(logs[best]), float(refined.fun))
 
 
 def critical_noise(problem: TwoScale) -> float:
@@ -285,10 +283,9 @@ def bayes_error(problem: Problem) -> float:
     noise = problem.noise * problem.noise
     linear = surplus - noise
     root = math.hypot(linear, 2.0 * math.sqrt(problem.sampling_ratio) * problem.noise)
-    if linear <= 0.0:  # 1/zeta in the form that does not cancel
+    if linear <= 0.0:  # zeta and 1/zeta in the forms that do not cancel
         return 0.5 / (1.0 + 2.0 * problem.sampling_ratio / (root - linear))
-    zeta = 2.0 * noise / (linear + root)
-    return 0.5 * zeta / (1.0 + zeta)
+    return 0.5 / (1.0 + (linear + root) / (2.0 * noise))
 
 
 def _check_power(problem: Problem) -> None:
