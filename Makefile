@@ -1,6 +1,8 @@
 # Everything runs in .venv, made once by plain venv and pip from the lock file. Needs Python 3.11 or newer, and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# matplotlib's font cache stays here too, so that a missing or read-only home folder does no harm
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .PHONY: help figures test slow check bench clean
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from dynamics.parameters import Declared, Vector, parameter
-from dynamics.schedules import Coefficient, is_constant
+from dynamics.parameters import Declared, PositiveVector, parameter
+from dynamics.schedules import Coefficient, StepSize, is_constant
 
 __all__ = ["Algorithm", "GradientDescent", "GradientFlow"]
 
@@ -25,14 +25,12 @@ class Algorithm(Declared):
 class _RateMixin(Algorithm):
     """Algorithms that take one relative learning rate per block of feature directions."""
 
-    rates: Vector | None = parameter(
+    rates: PositiveVector | None = parameter(
         None, symbol=r"\rho_b", meaning="relative learning rate of each block, all above 0; none means 1"
     )
 
     @model_validator(mode="after")
     def _check_rates(self) -> _RateMixin:
-        if self.rates is not None and (not self.rates or min(self.rates) <= 0):
-            raise ValueError(f"rates must be above 0, one per block; got {self.rates}")
         if self.rates is not None and getattr(self, "l2", 0.0) != 0.0:
             raise ValueError(
                 "rates and l2 cannot be combined: with unequal rates the penalty is no longer isotropic in the "
@@ -50,7 +48,13 @@ class GradientFlow(_RateMixin):
 
     discrete: ClassVar[bool] = False
     l2: float = parameter(
-        0.0, symbol=r"\lambda", meaning="L2 penalty on the weights", at_least=0.0, scale="log", explore=(0.0, 1.0)
+        0.0,
+        symbol=r"\lambda",
+        meaning="L2 penalty on the weights",
+        at_least=0.0,
+        at_most=1e50,
+        scale="log",
+        explore=(0.0, 1.0),
     )
 
 
@@ -67,7 +71,7 @@ class GradientDescent(_RateMixin):
     """
 
     discrete: ClassVar[bool] = True
-    learning_rate: Coefficient | None = parameter(
+    learning_rate: StepSize | None = parameter(
         None,
         symbol=r"\eta",
         meaning="step size; none means 1/(largest eigenvalue + l2)",

@@ -18,6 +18,7 @@ Source: Pezeshki, Mitra, Bengio, Lajoie, "Multi-scale feature learning dynamics"
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
@@ -27,7 +28,7 @@ from pydantic import model_validator
 
 from dynamics.algorithms import Algorithm, GradientDescent, GradientFlow
 from dynamics.errors import ParameterError
-from dynamics.parameters import Declared, Vector, parameter
+from dynamics.parameters import Declared, NotNegativeVector, PositiveVector, parameter
 from dynamics.results import Variable
 
 __all__ = [
@@ -140,33 +141,24 @@ class TeacherStudent(Problem):
     1.3
     """
 
-    variances: Vector = parameter(
+    variances: PositiveVector = parameter(
         (1.0, 1e-3), symbol="s_b^2", meaning="variance of the features in each block, above 0", scale="log"
     )
-    fractions: Vector | None = parameter(
+    fractions: NotNegativeVector | None = parameter(
         None, symbol="w_b", meaning="fraction of the directions in each block; none means equal ones"
     )
-    teacher_power: Vector | None = parameter(
+    teacher_power: NotNegativeVector | None = parameter(
         None, symbol="c_b", meaning="teacher's power per direction in each block; none means 1"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         count = len(self.variances)
-        if not count or min(self.variances) <= 0:
-            raise ValueError(
-                f"variances (variance of the features in each block) must be above 0; got {self.variances}"
-            )
         for name, values in (("fractions", self.fractions), ("teacher_power", self.teacher_power)):
             if values is not None and len(values) != count:
-                raise ValueError(f"{name} must have one value per block, {count}; got {len(values)}")
-            if values is not None and min(values) < 0:
-                raise ValueError(f"{name} must not be negative; got {min(values)}")
+                raise self.refused(name, f"must have one value per block, {count}", values)
         if self.fractions is not None and abs(sum(self.fractions) - 1.0) > 1e-12 * (count + 1):
-            raise ValueError(
-                f"fractions (fraction of the directions in each block) must sum to 1; they sum to "
-                f"{sum(self.fractions)!r}"
-            )
+            raise self.refused("fractions", "must sum to 1", sum(self.fractions))
         return self
 
     @property
@@ -190,7 +182,7 @@ class TwoScale(Problem):
     fast: int = parameter(
         60,
         symbol="p",
-        meaning="number of fast feature directions, at most the dimension",
+        meaning="number of fast feature directions",
         at_least=0,
         explore=(1, 1000),
     )
@@ -199,6 +191,7 @@ class TwoScale(Problem):
         symbol=r"\kappa",
         meaning="ratio of the singular values of fast and slow features",
         at_least=1.0,
+        at_most=1e50,
         scale="log",
         explore=(1.0, 1e5),
     )
@@ -206,11 +199,8 @@ class TwoScale(Problem):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.fast > self.dimension:
-            default = "" if "fast" in self.model_fields_set else ", its default: give fast too"
-            raise ValueError(
-                f"fast (number of fast feature directions) must be at most dimension = {self.dimension}; got "
-                f"{self.fast}{default}"
-            )
+            hint = "" if "fast" in self.model_fields_set else ", its default: give fast too"
+            raise self.refused("fast", f"must be at most dimension = {self.dimension}", self.fast, hint)
         return self
 
     @property
@@ -224,18 +214,37 @@ class TwoScale(Problem):
 class PowerLawTeacherStudent(Problem):
     """Feature variances s_k^2 = k^-a and teacher power c_k proportional to k^-b with mean 1, k = 1 ... d.
 
+    Each direction is a block of its own, so d is at most 10^5 (a gigabyte in theory).
+
     Examples
     --------
     >>> PowerLawTeacherStudent(samples=30, dimension=3, variance_exponent=2).blocks.variance.round(3)
     array([1.   , 0.25 , 0.111])
     """
 
+    dimension: int = parameter(
+        100,
+        symbol="d",
+        meaning="number of feature directions",
+        at_least=1,
+        at_most=10**5,
+        scale="log",
+        explore=(10, 1000),
+    )
     variance_exponent: float = parameter(
         1.0, symbol="a", meaning="decay exponent of the feature variances", at_least=0.0, explore=(0.0, 4.0)
     )
     teacher_exponent: float = parameter(
         0.0, symbol="b", meaning="decay exponent of the teacher's power", at_least=0.0, explore=(0.0, 3.0)
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        most = 100 / math.log10(max(self.dimension, 2))
+        if self.variance_exponent > most:
+            must = f"must be at most {most:g} at dimension = {self.dimension}, for a last variance of 1e-100"
+            raise self.refused("variance_exponent", must, self.variance_exponent)
+        return self
 
     @property
     def blocks(self) -> Blocks:
@@ -277,8 +286,5 @@ def trained_blocks(problem: Problem, algorithm: GradientFlow | GradientDescent) 
     if algorithm.rates is None:
         return blocks
     if len(algorithm.rates) != blocks.variance.size:
-        raise ParameterError(
-            f"rates (relative learning rate of each block) must be one per block, {blocks.variance.size}; "
-            f"got {len(algorithm.rates)}"
-        )
+        raise algorithm.refused("rates", f"must be one per block, {blocks.variance.size}", len(algorithm.rates))
     return blocks._replace(variance=blocks.variance * np.asarray(algorithm.rates))

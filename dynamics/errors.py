@@ -1,15 +1,16 @@
-"""The two errors of the package, and the commonest check."""
+"""The two errors of the package, the commonest check, and how an error writes down what came."""
 
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DivergenceError", "ParameterError", "known"]
+__all__ = ["DivergenceError", "ParameterError", "known", "shown"]
 
 
 class ParameterError(ValueError):
@@ -36,6 +37,33 @@ class DivergenceError(ArithmeticError):
         self.partial = partial
 
 
+class _Short(reprlib.Repr):
+    """Long, deep and endless values are cut, and a value that cannot be written is named by its type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Write large integers by their size: Python itself refuses to write more than 4300 digits."""
+        return repr(x) if x.bit_length() <= 256 else f"an integer of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+
+
+def shown(value: object) -> str:
+    """Write any value on one line of bounded length, as error messages need it.
+
+    Examples
+    --------
+    >>> shown("abc"), shown(10**400), shown(list(range(100)))
+    ("'abc'", 'an integer of 1329 bits', '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    return " ".join(_SHORT.repr(value).splitlines())
+
+
 def known(what: str, name: str, names: Iterable[str]) -> str:
     """Return ``name`` if it is one of ``names``; otherwise say which there are, and which one is the nearest.
 
@@ -48,6 +76,6 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     have = list(names)
     if name in have:
         return name
-    near = difflib.get_close_matches(str(name), have, n=1)
+    near = difflib.get_close_matches(name, have, n=1) if isinstance(name, str) else []
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ParameterError(f"{what} must be one of {', '.join(have)}; got {name!r}{hint}")
+    raise ParameterError(f"{what} must be one of {', '.join(have)}; got {shown(name)}{hint}")

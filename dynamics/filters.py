@@ -23,6 +23,8 @@ __all__ = ["MAX_SCHEDULED_STEPS", "spectral_filters"]
 #: A schedule is stepped one by one; more steps than this are refused (a few minutes of work).
 MAX_SCHEDULED_STEPS = 10**9
 _CHUNK = 1 << 16
+#: exp of it is infinite and exp of minus it is 0, and 0 times it is 0: log 0 would give nan at t = 0.
+_SURE = 800.0
 
 Array = NDArray[Any]
 
@@ -62,15 +64,18 @@ def spectral_filters(
 
 def _log_power(drop: Array, times: Array) -> tuple[Array, Array | float]:
     """Return t log(1 - drop), accurate for small drops at any t, and the sign of a real (1 - drop)^t."""
-    with np.errstate(divide="ignore"):  # a drop of exactly 1 gives log 0 = -inf, and the power 0
+    sign: Array | float = 1.0
+    with np.errstate(divide="ignore"):
         if np.iscomplexobj(drop):
-            return np.multiply.outer(times, log1p(-drop)), 1.0
-        base = 1.0 - drop
-        magnitude = np.where(np.abs(drop) < 0.5, np.log1p(-np.minimum(drop, 0.5)), np.log(np.abs(base)))
-    started = times[:, None] > 0  # 0 times -inf would be nan
-    exponent = np.where(started, times[:, None] * np.where(started, magnitude, 0.0), 0.0)
-    odd = np.asarray(times, dtype=np.int64)[:, None] % 2 == 1
-    return exponent, np.where(odd & (base < 0), -1.0, 1.0)
+            logarithm = np.where(drop == 1.0, -_SURE, log1p(-drop))
+        else:
+            base = 1.0 - drop
+            small = np.abs(drop) < 0.5
+            logarithm = np.where(small, np.log1p(-np.where(small, drop, 0.0)), np.log(np.abs(base)))
+            logarithm = np.clip(logarithm, -_SURE, _SURE)
+            odd = np.asarray(times, dtype=np.int64)[:, None] % 2 == 1
+            sign = np.where(odd & (base < 0), -1.0, 1.0)
+    return np.multiply.outer(times, logarithm), sign
 
 
 def _saturate(

@@ -16,9 +16,20 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, shown
 
-__all__ = ["Declaration", "Declared", "Vector", "check_whole", "declarations", "explain", "parameter"]
+__all__ = [
+    "Declaration",
+    "Declared",
+    "NotNegative",
+    "NotNegativeVector",
+    "PositiveVector",
+    "Vector",
+    "check_whole",
+    "declarations",
+    "explain",
+    "parameter",
+]
 
 
 class Declaration(NamedTuple):
@@ -68,31 +79,55 @@ def declarations(model: type[Declared] | Declared) -> dict[str, Declaration]:
 
 def _read(value: Any) -> Any:
     """Turn command-line text and numpy values into plain numbers and lists; refuse truth values."""
-    if isinstance(value, (bool, np.bool_)):
-        raise ValueError("must be a number, not a truth value")  # noqa: TRY004 - a TypeError would escape pydantic
+    value = _read_one(value)
+    if not isinstance(value, (list, tuple)):
+        return value
+    if value and all(isinstance(item, str) for item in value):  # the command line's words
+        return _read(",".join(value))
+    return [_read_one(item) for item in value]
+
+
+def _read_one(value: Any) -> Any:
+    if isinstance(value, np.inexact):  # by hand, for long doubles stay what they are in tolist
+        return complex(value) if np.iscomplexobj(value) else float(value)
     if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
-        if value and all(isinstance(item, str) for item in value):
-            return _read(",".join(value))
-        return [_read(item) for item in value]
+        value = value.tolist()
     if isinstance(value, str):
-        for text in (value, f"[{value}]"):
-            try:
-                loaded = json.loads(text)
-            except json.JSONDecodeError:
-                continue
-            return loaded if isinstance(loaded, str) else _read(loaded)
+        value = _parse(value)
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not a truth value")  # noqa: TRY004 - a TypeError would escape pydantic
     return value
 
 
+def _parse(text: str) -> Any:
+    """Read ``3``, ``1e-3``, ``1,.5``, ``null`` and what else is JSON; leave other text as it is."""
+    for read in (int, float, json.loads, lambda numbers: [float(number) for number in numbers.split(",")]):
+        try:
+            return read(text)
+        except (ValueError, RecursionError):  # RecursionError: brackets in brackets without end
+            continue
+    return text
+
+
 def _as_list(value: Any) -> Any:
-    """Make one number a vector of one; leave text to be refused whole."""
-    return [value] if isinstance(value, (int, float)) else value
+    """Make one number a vector of one; refuse what is no list, and the empty list."""
+    if isinstance(value, (int, float)):
+        return [value]
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of numbers")
+    return value
 
 
-#: One or more numbers, kept as a tuple.
+#: Squares of these, and products of a few, stay within the range of floats.
+_Positive = Annotated[float, Field(ge=1e-50, le=1e50)]
+NotNegative = Annotated[float, Field(ge=0.0, le=1e50)]
+
+#: One or more numbers (lists, tuples, arrays and text are read), kept as a tuple.
 Vector = Annotated[Sequence[float], BeforeValidator(_as_list), AfterValidator(tuple)]
+#: The same with numbers from 1e-50 to 1e50.
+PositiveVector = Annotated[Sequence[_Positive], BeforeValidator(_as_list), AfterValidator(tuple)]
+#: The same with numbers from 0 to 1e50.
+NotNegativeVector = Annotated[Sequence[NotNegative], BeforeValidator(_as_list), AfterValidator(tuple)]
 
 
 class Declared(BaseModel):
@@ -114,11 +149,15 @@ class Declared(BaseModel):
         super().__init_subclass__(**kwargs)
         cls.label = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise ParameterError(explain(type(self), error)) from None
+
+    def refused(self, name: str, must: str, came: object, hint: str = "") -> ParameterError:
+        """Return the error of a check that needs more than one parameter, for the caller to raise."""
+        return ParameterError(_refusal(type(self), name, must, came) + hint)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -131,17 +170,11 @@ class Declared(BaseModel):
         return json.dumps({"class": where, **self.model_dump(mode="json")})
 
 
-#: pydantic's words and ours.
+#: pydantic's bounds and words, and ours.
+_BOUNDS = {"gt": "above", "ge": "at least", "le": "at most"}
 _WORDS = (
-    ("^greater than or equal to ", "at least "),
-    ("^greater than ", "above "),
-    ("^less than or equal to ", "at most "),
-    ("^less than ", "below "),
-    ("^a valid number.*", "a number"),
+    ("^a valid (number|string).*", "a number"),
     ("^a valid integer.*", "a whole number"),
-    ("^an instance of Sequence$", "a list of numbers"),
-    (r"^'\w+' instances are not allowed as a Sequence value$", "a list of numbers"),
-    ("^an instance of Schedule$", "a number or a schedule"),
 )
 
 
@@ -157,10 +190,22 @@ def explain(cls: type[BaseModel], error: ValidationError) -> str:
     return "; ".join(lines.values())
 
 
+def _refusal(cls: type[BaseModel], name: str, must: str, came: object) -> str:
+    return f"{_named(cls, name)} {must}; got {shown(came)}"
+
+
+def _named(cls: type[BaseModel], name: str) -> str:
+    """Return the parameter's name with its meaning."""
+    return f"{name} ({cls.model_fields[name].description})"
+
+
 def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     for theirs, ours in _WORDS:
         message = re.sub(theirs, ours, message)
+    for theirs, ours in _BOUNDS.items():
+        if theirs in detail.get("ctx", {}):
+            message = f"{ours} {detail['ctx'][theirs]:.16g}"  # pydantic writes 1e50 with all its zeros
     where = [str(part) for part in detail["loc"]]
     if not where:  # a check of several parameters together, or an error that is explained already
         return message
@@ -170,21 +215,18 @@ def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
         hint = f" (did you mean {near[0]}?)" if near else ""
         have = ", ".join(cls.model_fields)
         return f"{name} is not a parameter of {cls.__name__}; its parameters are {have}{hint}"
-    meaning = cls.model_fields[name].description if name in cls.model_fields else None
-    what = f"{name} ({meaning})" if meaning else name
     if detail["type"] == "missing":
-        return f"{what} must be given"
+        return f"{_named(cls, name)} must be given"
     if "; got " in message:  # explained already, further in
-        return f"{what}: {message}"
-    if not message.startswith("must"):
-        message = f"must be {message}"
+        return f"{_named(cls, name)}: {message}"
+    must = message if message.startswith("must") else f"must be {message}"
     index = f" at index {where[1]}" if len(where) > 1 and where[1].isdigit() else ""
-    return f"{what} {message}; got {detail['input']!r}{index}"
+    return _refusal(cls, name, must, detail["input"]) + index
 
 
 def check_whole(name: str, value: Any, *, at_least: int) -> int:
     """Check a count given to a function (``1e9`` will do, ``True`` and 3.5 will not) and return it as an int."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not at_least <= value < 2**63 or int(value) != value:
-        raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {value!r}")
+        raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {shown(value)}")
     return int(value)

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dynamics
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, shown
 from dynamics.parameters import Declared
 
 if TYPE_CHECKING:
@@ -95,10 +95,13 @@ def rebuild(text: str) -> Declared:
     try:
         values = json.loads(text)
         module, _, name = values.pop("class").partition(":")
-        if module.split(".")[0] != "dynamics":
-            raise ParameterError(f"a problem or algorithm must come from dynamics; got {module}")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise ParameterError(f"not the description of a problem or algorithm: {shown(text)}") from None
+    if module.split(".")[0] != "dynamics":
+        raise ParameterError(f"a problem or algorithm must come from dynamics; got {shown(module)}")
+    try:
         cls = getattr(importlib.import_module(module), name)
-    except (json.JSONDecodeError, KeyError, AttributeError, ImportError, TypeError) as error:
+    except (ImportError, AttributeError) as error:
         raise ParameterError(f"not the description of a problem or algorithm: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, Declared)):
         raise ParameterError(f"{name} is no problem or algorithm")

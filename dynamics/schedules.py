@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
+    Field,
     InstanceOf,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
@@ -18,9 +18,9 @@ from pydantic import (
 )
 
 from dynamics.errors import ParameterError
-from dynamics.parameters import Declared, Vector, parameter
+from dynamics.parameters import Declared, NotNegative, NotNegativeVector, Vector, parameter
 
-__all__ = ["Coefficient", "Schedule", "SoftplusDecay", "StepTable", "is_constant", "values_at"]
+__all__ = ["Coefficient", "Schedule", "SoftplusDecay", "StepSize", "StepTable", "is_constant", "values_at"]
 
 
 class Schedule(Declared):
@@ -54,8 +54,12 @@ class SoftplusDecay(Schedule):
     The schedule of the Q-regularisation of Pezeshki et al. (arXiv 2112.03215, figure 6).
     """
 
-    initial: float = parameter(0.6, symbol="a_0", meaning="value at step 0", at_least=0.0, explore=(0.0, 0.9))
-    rate: float = parameter(1e-3, symbol="r", meaning="decay rate per step", above=0.0, scale="log", explore=(1e-5, 1))
+    initial: float = parameter(
+        0.6, symbol="a_0", meaning="value at step 0", at_least=0.0, at_most=1e50, explore=(0.0, 0.9)
+    )
+    rate: float = parameter(
+        1e-3, symbol="r", meaning="decay rate per step", above=0.0, at_most=1e50, scale="log", explore=(1e-5, 1)
+    )
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
@@ -67,17 +71,15 @@ class StepTable(Schedule):
     """Piecewise constant: ``values[k]`` from step ``steps[k]`` on; ``steps`` starts at 0 and increases."""
 
     steps: Vector = parameter((0,), symbol="i_k", meaning="steps at which the value changes, the first one 0")
-    values: Vector = parameter((0.0,), symbol="a_k", meaning="value from each of these steps on, not negative")
+    values: NotNegativeVector = parameter((0.0,), symbol="a_k", meaning="value from each of these steps on")
 
     @model_validator(mode="after")
     def _check(self) -> StepTable:
         starts = np.asarray(self.steps)
-        if len(self.steps) != len(self.values) or not len(self.steps):
-            raise ValueError(f"steps and values must be equally many; got {len(self.steps)} and {len(self.values)}")
+        if len(self.steps) != len(self.values):
+            raise self.refused("values", f"must be as many as the steps, {len(self.steps)}", self.values)
         if starts[0] != 0 or np.any(np.diff(starts) <= 0) or np.any(starts != np.rint(starts)):
-            raise ValueError(f"steps must be whole, start at 0 and increase; got {self.steps}")
-        if min(self.values) < 0:
-            raise ValueError(f"values must not be negative; got {min(self.values)}")
+            raise self.refused("steps", "must be whole, start at 0 and increase", self.steps)
         return self
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -86,36 +88,37 @@ class StepTable(Schedule):
 
 
 def _from_text(value: Any) -> Any:
-    """Read ``softplus-decay:0.6,0.001`` and the dictionaries that files hold; leave everything else alone."""
+    """Read ``softplus-decay:0.6,0.001`` and the dictionaries that files hold; pass numbers and schedules on."""
     if isinstance(value, str):
         name, _, rest = value.partition(":")
         cls = _kind(name)
         # several numbers for one parameter, as in step-table:0,10;0.3,0.1, need another mark between parameters
         texts = rest.split(";" if ";" in rest else ",") if rest else []
         if len(texts) > len(cls.model_fields):
-            raise ValueError(f"must have at most {len(cls.model_fields)} numbers for {name}; got {value!r}")
+            raise ValueError(f"must have at most {len(cls.model_fields)} numbers for {name}")
         return cls(**dict(zip(cls.model_fields, texts, strict=False)))
     if isinstance(value, dict) and "schedule" in value:
         return _kind(value["schedule"])(**{key: item for key, item in value.items() if key != "schedule"})
+    if not isinstance(value, (int, float, Schedule)):
+        raise _unknown()
     return value
 
 
 def _kind(name: Any) -> type[Schedule]:
     if not isinstance(name, str) or name not in Schedule.kinds:
-        raise ValueError(f"must be a number or one of the schedules {', '.join(sorted(Schedule.kinds))}; got {name!r}")
+        raise _unknown()
     return Schedule.kinds[name]
 
 
-def _not_negative(value: float | Schedule) -> float | Schedule:
-    if isinstance(value, (int, float)) and value < 0:
-        raise ValueError("must not be negative")
-    return value
+def _unknown() -> ValueError:
+    return ValueError(f"must be a number or one of the schedules {', '.join(sorted(Schedule.kinds))}")
 
 
-#: A non-negative number, or a schedule of such numbers.
-Coefficient = Annotated[
-    float | SerializeAsAny[InstanceOf[Schedule]], BeforeValidator(_from_text), AfterValidator(_not_negative)
-]
+_Scheduled = SerializeAsAny[InstanceOf[Schedule]]
+#: A number from 0 to 1e50, or a schedule.
+Coefficient = Annotated[NotNegative | _Scheduled, BeforeValidator(_from_text)]
+#: The same without an upper bound: too large a step diverges, and is reported as that.
+StepSize = Annotated[Annotated[float, Field(ge=0.0)] | _Scheduled, BeforeValidator(_from_text)]
 
 
 def is_constant(coefficient: float | Schedule) -> bool:

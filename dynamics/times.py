@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, shown
 from dynamics.parameters import check_whole
 
 if TYPE_CHECKING:
@@ -15,19 +15,28 @@ if TYPE_CHECKING:
 
 __all__ = ["check_increasing", "check_times", "log_steps"]
 
+#: Up to here all whole numbers are floats; above it steps would be moved without a word.
+_LIMIT = 2**53
+
 
 def check_increasing(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return ``values`` as a float array, or say which of them is missing, not finite, negative or out of order."""
     try:
-        array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        array = _as_floats(np.atleast_1d(np.asarray(values)))
     except (TypeError, ValueError, OverflowError):
-        raise ParameterError(f"{name} must be numbers; got {values!r}") from None
+        raise ParameterError(f"{name} must be numbers; got {shown(values)}") from None
     if array.ndim != 1 or array.size == 0:
         raise ParameterError(f"{name} must be a non-empty list of numbers; got shape {array.shape}")
     _refuse(name, array, ~np.isfinite(array), "finite")
     _refuse(name, array, array < 0, "not negative")
     _refuse(name, array, np.diff(array, prepend=-np.inf) <= 0, "strictly increasing")
     return array
+
+
+def _as_floats(array: NDArray[Any]) -> NDArray[np.float64]:
+    if array.dtype.kind not in "iufO":
+        raise TypeError("truth values, texts, dates and complex numbers are no times, though numpy would convert them")
+    return array.astype(np.float64)
 
 
 def _refuse(name: str, array: NDArray[np.float64], bad: NDArray[np.bool_], allowed: str) -> None:
@@ -42,20 +51,21 @@ def check_times(times: ArrayLike, algorithm: Algorithm) -> NDArray[np.float64] |
     Raises
     ------
     ParameterError
-        When they are empty, not finite, negative, not strictly increasing, or (for an iteration) not whole.
+        When they are empty, not finite, negative, not strictly increasing, or (for an iteration) not whole or not below
+        2^53.
     """
     array = check_increasing("times", times)
     if not algorithm.discrete:
         return array
     _refuse("times", array, array != np.rint(array), f"whole numbers of steps for {algorithm.label}")
-    _refuse("times", array, array > 2**62, "at most 2^62 steps")
+    _refuse("times", array, array >= _LIMIT, "below 2^53 steps")
     return array.astype(np.int64)
 
 
 def log_steps(last: int, count: int) -> NDArray[np.int64]:
     """Return about ``count`` distinct whole steps from 1 to ``last``, as evenly spaced in the logarithm as they can be.
 
-    ``last`` is at most 2^53, up to which all whole numbers are floats.
+    ``last`` is below 2^53, up to which all whole numbers are floats.
 
     Examples
     --------
@@ -63,8 +73,8 @@ def log_steps(last: int, count: int) -> NDArray[np.int64]:
     array([   1,    3,   10,   32,  100,  316, 1000])
     """
     last, count = check_whole("last", last, at_least=1), check_whole("count", count, at_least=1)
-    if last > 2**53:
-        raise ParameterError(f"last must be at most 2^53; got {last}")
+    if last >= _LIMIT:
+        raise ParameterError(f"last must be below 2^53; got {last}")
     if count == 1:
         return np.array([last], dtype=np.int64)
     return np.unique(np.rint(np.geomspace(1, last, count)).astype(np.int64))

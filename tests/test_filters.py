@@ -141,9 +141,11 @@ def test_zero_eigenvalue(dtype):
     assert f[1, 0] == pytest.approx(2 * (1 - 0.875**3), rel=10 * EPS)
 
 
-def test_a_step_that_hits_the_minimum():
-    """eta L = 1 exactly: one step, and (1 - eta L)^t is 0, not small."""
-    f, h = spectral_filters(GradientDescent(learning_rate=0.5), np.array([2.0]), np.array([0, 1, 2, 7, 10**12]))
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_a_step_that_hits_the_minimum(dtype):
+    """eta L = 1 exactly: one step, and (1 - eta L)^t is 0, not small and not nan."""
+    L = np.array([2.0], dtype=dtype)
+    f, h = spectral_filters(GradientDescent(learning_rate=0.5), L, np.array([0, 1, 2, 7, 10**12]))
     np.testing.assert_array_equal(f[:, 0], [0, 0.5, 0.5, 0.5, 0.5])
     np.testing.assert_array_equal(h[:, 0], [1, 0, 0, 0, 0])
 

@@ -150,7 +150,10 @@ def test_public_modules_say_what_is_public():
             assert "__all__" in assigned, path
 
 
-@pytest.mark.parametrize("module", ["dynamics, dynamics.double_descent, figures, figures.cli", "dynamics.results"])
+@pytest.mark.parametrize(
+    "module",
+    ["dynamics, dynamics.double_descent, figures, figures.cli", "dynamics.results, dynamics.times, dynamics.threads"],
+)
 def test_light_imports_stay_light(module):
     heavy = ("numba", "matplotlib", "sympy", "xarray", "pandas")
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"

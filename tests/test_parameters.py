@@ -9,15 +9,19 @@ from pydantic import ValidationError
 
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import ALGORITHMS, PROBLEMS, PowerLawTeacherStudent, TeacherStudent, TwoScale
-from dynamics.errors import ParameterError, known
+from dynamics.errors import ParameterError, known, shown
 from dynamics.parameters import check_whole, declarations
 from dynamics.schedules import SoftplusDecay, StepTable
 
 CLASSES = (*PROBLEMS, *ALGORITHMS, SoftplusDecay, StepTable)
 EVERY = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+ENDLESS = [1.0]
+ENDLESS.append(ENDLESS)
 #: Never a number, whatever the parameter.
 NONSENSE = [True, np.True_, False, math.nan, math.inf, -math.inf, "true", "NaN", "abc", {}, {"a": 1}, 1j, [[1, 2]],
-            np.array([1 + 1j]), "1 000", "3\nx", "[1", object(), 10**400, {1, 2}]  # fmt: skip
+            np.array([1 + 1j]), "1 000", "3\nx", "[1", object(), 10**400, {1, 2}, np.array([True]), [np.True_],
+            memoryview(b"ab"), b"x", "\ud800", range(3), np.datetime64("2020"), np.longdouble("nan"), 10**5000,
+            "1" * 5000, "[" * 5000, "", ENDLESS]  # fmt: skip
 #: One parameter of each kind: whole, real, list, list or none, coefficient.
 KINDS = [
     (TwoScale, "samples"), (TwoScale, "noise"), (TeacherStudent, "variances"), (TeacherStudent, "fractions"),
@@ -35,7 +39,7 @@ def refusal(cls, **values):
 
 
 @OF_EACH_KIND
-@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: shown(value).encode("ascii", "replace")[:20])
 def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
     """The line is: name (meaning) must ...; got ..."""
     message = refusal(cls, **{name: value})
@@ -49,8 +53,14 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
     assert came
     assert "Input" not in message
     assert "instance" not in allowed
+    assert "valid" not in allowed
+    assert len(came) < 200
     if not isinstance(value, (str, np.generic, np.ndarray, set)) and value != {}:
-        assert repr(value) in came or came == "[1, 2] at index 0"
+        assert (
+            shown(value) in came
+            or came == "[1, 2] at index 0"
+            or (isinstance(value, list) and came.endswith("at index 1"))
+        )
 
 
 @pytest.mark.parametrize(
@@ -66,6 +76,11 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
         ),
         (TwoScale, {"noise": [1]}, "noise (standard deviation of the label noise) must be a number; got [1]"),
         (TwoScale, {"noise": -0.5}, "noise (standard deviation of the label noise) must be at least 0; got -0.5"),
+        (
+            GradientFlow,
+            {"l2": 1e51},
+            "l2 (L2 penalty on the weights) must be at most 1e+50; got 1e+51",
+        ),
         (SoftplusDecay, {"rate": 0}, "rate (decay rate per step) must be above 0; got 0"),
         (
             TeacherStudent,
@@ -90,14 +105,23 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
         ),
         (TwoScale, {"condition_number": 0.5}, "condition_number (ratio of the singular values of fast and slow "
          "features) must be at least 1; got 0.5"),
-        (GradientFlow, {"rates": [0.5, 0]}, "rates must be above 0, one per block; got (0.5, 0.0)"),
+        (TwoScale, {"condition_number": 1e51}, "condition_number (ratio of the singular values of fast and slow "
+         "features) must be at most 1e+50; got 1e+51"),
+        (GradientFlow, {"rates": [0.5, 0]}, "rates (relative learning rate of each block, all above 0; "
+         "none means 1) must be at least 1e-50; got 0 at index 1"),
         (GradientDescent, {"l2": math.nan}, "l2 (L2 penalty on the weights) must be a finite number; got nan"),
-        (GradientDescent, {"l2": -1}, "l2 (L2 penalty on the weights) must not be negative; got -1"),
+        (GradientDescent, {"l2": -1}, "l2 (L2 penalty on the weights) must be at least 0; got -1"),
         (
             GradientDescent,
             {"l2": "foo:1"},
-            "l2 (L2 penalty on the weights): must be a number or one of the schedules softplus-decay, step-table; "
-            "got 'foo'",
+            "l2 (L2 penalty on the weights) must be a number or one of the schedules softplus-decay, step-table; "
+            "got 'foo:1'",
+        ),
+        (
+            GradientDescent,
+            {"l2": None},
+            "l2 (L2 penalty on the weights) must be a number or one of the schedules softplus-decay, step-table; "
+            "got None",
         ),
         (
             GradientDescent,
@@ -122,18 +146,20 @@ def test_each_bad_parameter_is_named_once():
     ("values", "words"),
     [
         ({"fractions": [0.5, 0.6]}, ("fractions", "sum to 1", "1.1")),
-        ({"fractions": [1.0]}, ("fractions", "one value per block, 2", "got 1")),
-        ({"fractions": [1.5, -0.5]}, ("fractions", "not be negative", "-0.5")),
-        ({"teacher_power": [1, -2]}, ("teacher_power", "not be negative", "-2.0")),
-        ({"teacher_power": [1, 2, 3]}, ("teacher_power", "one value per block, 2", "got 3")),
-        ({"variances": [1, -0.25]}, ("variances", "above 0", "-0.25")),
-        ({"variances": []}, ("variances", "above 0", "()")),
-        ({"variances": [0, 1]}, ("variances", "above 0", "(0.0, 1.0)")),
+        ({"fractions": [1.0]}, ("fractions", "one value per block, 2", "got (1.0,)")),
+        ({"fractions": [1.5, -0.5]}, ("fractions", "at least 0", "-0.5 at index 1")),
+        ({"teacher_power": [1, -2]}, ("teacher_power", "at least 0", "-2 at index 1")),
+        ({"teacher_power": [1, 2, 3]}, ("teacher_power", "one value per block, 2", "got (1.0, 2.0, 3.0)")),
+        ({"variances": [1, -0.25]}, ("variances", "at least 1e-50", "-0.25 at index 1")),
+        ({"variances": []}, ("variances", "must be a list of numbers", "[]")),
+        ({"variances": [0, 1]}, ("variances", "at least 1e-50", "0 at index 0")),
+        ({"variances": [1e50, 1e51]}, ("variances", "at most 1e+50", "1e+51 at index 1")),
     ],
 )
 def test_blocks_that_do_not_fit(values, words):
     message = refusal(TeacherStudent, **values)
     assert all(word in message for word in words)
+    assert message.startswith(f"{words[0]} ({declarations(TeacherStudent)[words[0]].meaning}) must ")
     assert message.count(words[0]) == 1
 
 
@@ -147,8 +173,10 @@ def test_rates_and_l2_exclude_each_other(algorithm):
 
 
 @pytest.mark.parametrize(
-    "value", [7, 7.0, "7", "7.0", "0.7e1", np.int8(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0)]
-)
+    "value",
+    [7, 7.0, "7", "7.", "0.7e1", " 7 ", "+7", np.int8(7), np.float32(7), np.longdouble(7), np.array(7), np.array(7.0),
+     np.str_("7")],
+)  # fmt: skip
 def test_whole_numbers_are_read_from_all_forms(value):
     read = TwoScale(samples=value).samples
     assert read == 7
@@ -158,9 +186,12 @@ def test_whole_numbers_are_read_from_all_forms(value):
 def test_text_and_arrays_are_read():
     assert TwoScale(samples="1e3", noise="1e-3").samples == 1000
     expected = (2.0, 0.25)
-    for form in ("2,0.25", "[2, 0.25]", ["2", "0.25"], [2, 0.25], (2, 0.25), np.array([2, 0.25])):
+    forms = ("2,0.25", "2, .25", "[2, 0.25]", ["2", "0.25"], ["2", 0.25], [2, 0.25], (2, 0.25), np.array([2, 0.25]),
+             np.array(["2", ".25"]), np.array([2, 0.25], dtype=object), [np.longdouble(2), np.float16(0.25)],
+             np.str_("2,0.25"))  # fmt: skip
+    for form in forms:
         assert TeacherStudent(variances=form).variances == expected
-    for form in (2, "2", np.float64(2), [2], np.array(2.0)):
+    for form in (2, "2", np.float64(2), [2], np.array(2.0), np.longdouble(2)):
         read = TeacherStudent(variances=form).variances
         assert read == (2.0,)
         assert type(read[0]) is float
@@ -179,10 +210,45 @@ def test_unknown_names_are_refused_with_the_nearest(cls):
     assert "did you mean" not in refusal(cls, qqqqqqqq=1)
 
 
+def test_a_parameter_may_have_any_name():
+    """``self`` too: it must not collide with the constructor's own."""
+    assert refusal(TwoScale, self=1).startswith("self is not a parameter of TwoScale")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "3"), (0.1, "0.1"), (None, "None"), ("abc", "'abc'"), (2**256 - 1, str(2**256 - 1)),
+        (-(2**256), "an integer of 257 bits"), (10**5000, "an integer of 16610 bits"), ("x" * 81, None),
+        ([10**5000] * 100, None), (np.eye(9), None), (np.eye(2), "array([[1., 0.],        [0., 1.]])"),
+        (dict.fromkeys(range(99), "y" * 99), None),
+        (ENDLESS, "[1.0, [1.0, [1.0, [...]]]]"), ("a\nb", r"'a\nb'"),
+    ],
+    ids=lambda value: shown(value)[:20],
+)  # fmt: skip
+def test_whatever_came_is_shown_on_one_short_line(value, text):
+    """Six items of at most 80 characters, and two for each separation, at most twice: ten lines."""
+    line = shown(value)
+    assert "\n" not in line
+    assert len(line) < 1000
+    assert line == text or (text is None and "..." in line)
+
+
+def test_a_value_that_cannot_be_written_is_named_by_its_type():
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    assert shown(Broken()).startswith("<Broken instance at ")
+    assert "got <Broken instance at " in refusal(TwoScale, noise=Broken())
+
+
 def test_known_names():
     assert known("method", "exact", ("exact", "finite")) == "exact"
     with pytest.raises(ParameterError, match=r"^method must be one of exact, finite; got 'zzz'$"):
         known("method", "zzz", ("exact", "finite"))
+    with pytest.raises(ParameterError, match=r"got None$"):
+        known("method", None, ("none", "finite"))
     with pytest.raises(ParameterError, match=r"got 'finit' \(did you mean finite\?\)$"):
         known("method", "finit", ("exact", "finite"))
 
@@ -268,15 +334,32 @@ def test_whole_counts_pass(value):
 @pytest.mark.parametrize(
     "value",
     [2, -1, 3.5, True, np.True_, None, "5", "1e3", [5], np.array(5), 1j, math.nan, math.inf, -math.inf,
-     np.float64("nan"), 2**63, float(2**63), 10**400, -(10**400), {}],
-    ids=lambda value: repr(value)[:20],
+     np.float64("nan"), 2**63, float(2**63), 10**400, -(10**5000), {}],
+    ids=lambda value: shown(value)[:20],
 )  # fmt: skip
 def test_other_counts_are_refused(value):
     with pytest.raises(ParameterError) as caught:
         check_whole("runs", value, at_least=3)
-    assert str(caught.value) == f"runs must be a whole number, at least 3; got {value!r}"
+    assert str(caught.value) == f"runs must be a whole number, at least 3; got {shown(value)}"
 
 
 def test_power_law_exponents_have_a_lower_bound():
     for name in ("variance_exponent", "teacher_exponent"):
         assert "must be at least 0; got -0.1" in refusal(PowerLawTeacherStudent, **{name: -0.1})
+
+
+@pytest.mark.parametrize(("dimension", "most"), [(1, 332), (10, 100), (1000, 100 / 3), (10**5, 20)])
+def test_power_law_variances_stay_above_1e_100(dimension, most):
+    """d^-a >= 1e-100 up to the rounding of a = 100 / log10(d), 100 log(10) eps; at d = 1 the bound of d = 2 holds."""
+    problem = PowerLawTeacherStudent(dimension=dimension, variance_exponent=most)
+    assert problem.blocks.variance[-1] >= 1e-100 * (1 - 1e-13)
+    message = refusal(PowerLawTeacherStudent, dimension=dimension, variance_exponent=most + 1)
+    assert message.startswith("variance_exponent (decay exponent of the feature variances) must be at most ")
+    assert f"at dimension = {dimension}" in message
+    assert message.endswith(f"got {most + 1!r}" if isinstance(most, float) else f"got {most + 1}.0")
+
+
+def test_a_power_law_of_too_many_directions_is_refused_at_once():
+    assert "dimension (number of feature directions) must be at most 100000" in refusal(
+        PowerLawTeacherStudent, dimension=10**5 + 1
+    )

@@ -53,7 +53,7 @@ def test_blocks_given_one_by_one():
 def test_fractions_sum_to_one_up_to_rounding():
     """0.1 + 0.2 + 0.7 and ten times 0.1 miss 1 by rounding; 1e-9 is no rounding."""
     assert TeacherStudent(variances=[1] * 10, fractions=[0.1] * 10).fractions == (0.1,) * 10
-    with pytest.raises(ParameterError, match=r"sum to 1; they sum to 1.000000001"):
+    with pytest.raises(ParameterError, match=r"fractions .* must sum to 1; got 1.000000001"):
         TeacherStudent(variances=[1, 2], fractions=[0.5, 0.500000001])
 
 
@@ -89,8 +89,9 @@ def test_what_all_problems_share(cls):
 def test_directions_are_whole_numbers():
     assert TwoScale(dimension=7, fast=3).directions().tolist() == [3, 4]
     assert TwoScale(dimension=7, fast=0).directions().tolist() == [0, 7]
-    tenths = TeacherStudent(variances=[1, 2, 3], fractions=[0.1, 0.2, 0.7], dimension=30)
-    assert tenths.directions().tolist() == [3, 6, 21]  # 30 * 0.1 and 30 * 0.7 are not whole in floats
+    rounded = TeacherStudent(variances=[1, 2, 3], fractions=[0.07, 0.29, 0.64], dimension=100)
+    assert (0.07 * 100, 0.29 * 100) == (7.000000000000001, 28.999999999999996)
+    assert rounded.directions().tolist() == [7, 29, 64]
     with pytest.raises(ParameterError, match=r"block 1 would have 2\.8 of the 14"):
         TeacherStudent(variances=[1, 2, 3], fractions=[0.5, 0.2, 0.3], dimension=14).directions()
     with pytest.raises(ParameterError, match="whole numbers of directions"):
@@ -131,7 +132,9 @@ def test_pairs_that_have_no_meaning_here_are_refused():
         ([], "non-empty"), ([[1, 2]], "shape .1, 2."), ([1, 3, 3], "strictly increasing; got 3 at index 2"),
         ([3, 2], "strictly increasing; got 2 at index 1"), ([-1, 0], "not negative; got -1 at index 0"),
         ([0, np.nan], "finite; got nan at index 1"), ([0, np.inf], "finite; got inf at index 1"),
-        (["a"], "numbers; got"), ([1j], "numbers; got"), ([10**400], "numbers; got"),
+        (["a"], "numbers; got"), ([1j], "numbers; got"), ([10**400], "numbers; got"), (["1", "2"], "numbers; got"),
+        (True, "numbers; got True"), (np.array([1 + 0j]), "numbers; got"), (np.datetime64("2020"), "numbers; got"),
+        ([[1], [2, 3]], "numbers; got"), ([10**5000], "numbers; got .an integer"), ("abc" * 999, r"a\.\.\.b"),
     ],
 )  # fmt: skip
 def test_times_that_are_none(algorithm, times, words):
@@ -142,13 +145,14 @@ def test_times_that_are_none(algorithm, times, words):
 def test_times_of_flow_and_descent():
     assert check_times([0, 0.5, 1e19], FLOW).tolist() == [0, 0.5, 1e19]
     assert check_times(5, FLOW).tolist() == [5]
-    steps = check_times([0, 3.0, 1e12, 2**62], DESCENT)
+    steps = check_times([0, 3.0, 1e12, 2**53 - 1], DESCENT)
     assert steps.dtype == np.int64
-    assert steps.tolist() == [0, 3, 10**12, 2**62]
+    assert steps.tolist() == [0, 3, 10**12, 2**53 - 1]
     with pytest.raises(ParameterError, match=r"whole numbers of steps for gradient-descent; got 1.5 at index 1"):
         check_times([0, 1.5], DESCENT)
-    with pytest.raises(ParameterError, match=r"at most 2\^62 steps; got .* at index 1"):
-        check_times([1, 2**63], DESCENT)
+    for late in (2**53, 2**53 + 1, 2**63):  # 2^53 + 1 is no float: it would be taken for its neighbour
+        with pytest.raises(ParameterError, match=r"below 2\^53 steps; got .* at index 1"):
+            check_times([1, late], DESCENT)
     with pytest.raises(ParameterError, match=r"^penalties must be strictly increasing"):
         check_increasing("penalties", [1, 0.5])
 
@@ -172,6 +176,9 @@ def test_log_steps_of_few_and_of_none():
     assert log_steps(5, 100).tolist() == [1, 2, 3, 4, 5]
     assert log_steps(1, 1).tolist() == [1]
     assert log_steps(1000, 7).tolist() == [1, 3, 10, 32, 100, 316, 1000]
+    assert log_steps(2**53 - 1, 3).tolist() == [1, 94906266, 2**53 - 1]
+    with pytest.raises(ParameterError, match=r"^last must be below 2\^53; got 9007199254740992$"):
+        log_steps(2**53, 3)
     for last, count, name in ((0, 3, "last"), (3.5, 3, "last"), (3, 0, "count"), (3, True, "count")):
         with pytest.raises(ParameterError, match=f"^{name} must be a whole number, at least 1"):
             log_steps(last, count)
@@ -231,9 +238,11 @@ def test_an_answer_comes_back_from_its_file_as_it_was(tmp_path):
         ("null", "not the description"), (None, "not the description"), ("{}", "not the description"),
         ('{"class": 1}', "not the description"), ('{"class": "dynamics.nothing:X"}', "not the description"),
         ('{"class": "dynamics.double_descent:Nothing"}', "no attribute 'Nothing'"),
-        ('{"class": "os:system"}', "must come from dynamics; got os"),
-        ('{"class": "dynamicsx:X"}', "must come from dynamics; got dynamicsx"),
-        ('{"class": "figures.cli:main"}', "must come from dynamics; got figures.cli"),
+        ('{"class": "os:system"}', "must come from dynamics; got 'os'"),
+        ('{"class": "dynamicsx:X"}', "must come from dynamics; got 'dynamicsx'"),
+        ('{"class": "figures.cli:main"}', "must come from dynamics; got 'figures.cli'"),
+        ("[" * 10**5, "not the description"), (b"\xff", "not the description"),
+        ('{"class": "dynamics.double_descent:TwoScale", "self": 1}', "self is not a parameter of TwoScale"),
         ('{"class": "dynamics.results:importlib"}', "importlib is no problem"),
         ('{"class": "dynamics.errors:ParameterError"}', "ParameterError is no problem"),
         ('{"class": "dynamics.double_descent:check_pair"}', "check_pair is no problem"),

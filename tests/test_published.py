@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analytic.double_descent import edges, published_ridge, ridge, solve
-from analytic.double_descent._published import _coefficients
+from analytic.double_descent._published import _learned
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import TeacherStudent, TwoScale
 from dynamics.errors import ParameterError
@@ -42,9 +42,10 @@ def test_reference_numbers(entry):
     for name, key in zip(VARIABLES, ("R", "Q", "EG_without_noise_term"), strict=True):
         np.testing.assert_allclose(found[name], stored[key], rtol=0, atol=1e-11, err_msg=name)
     penalty = (1.0 / np.array(stored["t"]) + l2) / 0.5**2
-    first, second = _coefficients(problem, np.stack([penalty, penalty]), corrected=False)
-    np.testing.assert_allclose(first, stored["a1"], rtol=1e-11)
-    np.testing.assert_allclose(second, stored["a2"], rtol=1e-11)
+    share, rest = _learned(problem, np.stack([penalty, penalty]), corrected=False)
+    alone = problem.sampling_ratio / problem.blocks.fraction[:, None]  # a_i = alpha_i/x_i
+    np.testing.assert_allclose(alone / share, [stored["a1"], stored["a2"]], rtol=1e-11)
+    np.testing.assert_allclose(share + rest, 1.0, rtol=1e-15)
 
 
 def test_formula_in_its_own_words():
@@ -80,13 +81,36 @@ PENALTIES = np.geomspace(1e-12, 1e2, 400)
     ],
 )
 def test_published_is_off_by_its_known_amounts_and_corrected_is_exact(case, off):
+    """Off as tabulated to three digits. Corrected, E_G keeps its digits down to 1e-20 of itself, late without noise."""
     problem = two_scale(*case)
     exact = ridge(problem, PENALTIES)
     published = published_ridge(problem, PENALTIES)
     corrected = published_ridge(problem, PENALTIES, corrected=True)
     for name, amount in zip(VARIABLES, off, strict=True):
         assert float(abs(exact[name] - published[name]).max()) == pytest.approx(amount, abs=6e-4), name
-        np.testing.assert_allclose(corrected[name], exact[name], rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(corrected[name], exact[name], rtol=0, atol=1e-13, err_msg=name)
+    np.testing.assert_allclose(corrected[VARIABLES[2]], exact[VARIABLES[2]], rtol=1e-13)
+
+
+def test_late_times():
+    """y_i -> lambda_i/(alpha_i - 1) and 2 E_G -> alpha <y^2>/(alpha - 1) without noise, up to a relative y, 1e-9.
+
+    1 - 2R + Q, from the published equations word by word, is rounding of 1e-16 here.
+    """
+    problem, penalty = two_scale(150, 60, 50.0, 0.0), 1e-13
+    fraction, variance = problem.blocks.fraction, problem.blocks.variance
+    y = penalty / (fraction * variance) / (1.5 / fraction - 1)
+    late = published_ridge(problem, [penalty])
+    np.testing.assert_allclose(late["generalization_error"], 1.5 * fraction @ y**2 / 0.5 / 2, rtol=1e-8)
+    np.testing.assert_allclose(1 - late["alignment"], fraction @ y, atol=3e-16)
+
+
+def test_barely_more_samples_than_directions():
+    """n = d + 1 = 10^6 + 1: everything is divided by alpha - 1, which costs the digits of n/d and no others, 1e-10."""
+    problem, penalties = two_scale(10**6 + 1, 3 * 10**5, 20.0, 0.1, 10**6), np.geomspace(1e-9, 10, 7)
+    corrected, exact = published_ridge(problem, penalties, corrected=True), ridge(problem, penalties)
+    for name in VARIABLES:
+        np.testing.assert_allclose(corrected[name], exact[name], rtol=1e-9, err_msg=name)
 
 
 def test_published_is_right_at_both_ends_but_not_at_equal_scales():
@@ -119,10 +143,17 @@ def test_scale_is_a_rescaled_penalty_and_time_is_its_inverse():
     )
 
 
-def test_untrained_student():
-    found = solve(two_scale(150, 60, 20.0, 0.3), GradientDescent(), [0, 1], method="published")
+@pytest.mark.parametrize("method", ["published", "published_corrected"])
+def test_first_and_last_time(method):
+    """Time 0 is exactly untrained, without a step to it from the earliest times; late there is sigma^2/(alpha - 1)."""
+    problem = two_scale(150, 60, 20.0, 0.3)
+    found = solve(problem, GradientDescent(), [0, 1], method=method)
     assert [found[name].values[0] for name in VARIABLES] == [0.0, 0.0, 0.5]
     assert 0 < found["generalization_error"].values[1] < 0.5
+    flow = solve(problem, GradientFlow(), [0.0, 5e-324, 1e-300, 1e-12, 1e300], method=method)
+    assert [flow[name].values[0] for name in VARIABLES] == [0.0, 0.0, 0.5]
+    np.testing.assert_allclose(flow["alignment"][:4], [0, 0, 0, 1.5e-12 * (0.6 + 0.4 / 400)], rtol=1e-11, atol=1e-290)
+    np.testing.assert_allclose(flow["generalization_error"], [0.5, 0.5, 0.5, 0.5, 0.09], rtol=1e-11)
 
 
 def test_frozen_blocks_of_figure_1():
@@ -169,7 +200,10 @@ def test_no_meaning_no_answer():
         with pytest.raises(ParameterError, match=said):
             solve(fine, algorithm, [1], method="published_corrected")
     for options, said in (
-        ({"penalties": [0.0, 1.0]}, "above 0"),
+        ({"penalties": [0.0, 1.0]}, r"penalties must be in \[1e-100, 1e50\]; got 0"),
+        ({"penalties": [1.0], "slow_penalties": [1e60]}, r"slow_penalties must be in \[1e-100, 1e50\]; got 1e\+60"),
+        ({"penalties": [1.0], "scale": 0.0}, "scale .* got 0"),
+        ({"penalties": [1.0], "scale": np.nan}, "scale .* got nan"),
         ({"penalties": [1.0], "slow_penalties": [1.0, 2.0]}, "as many"),
         ({"penalties": [1.0], "learn": "none"}, "learn must be one of both"),
         ({"penalties": [1.0], "corrected": True, "slow_penalties": [1.0]}, "one penalty"),

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
+from analytic.double_descent._spectrum import Spectrum, merged
 from dynamics.algorithms import GradientFlow
-from dynamics.double_descent import VARIABLES, PowerLawTeacherStudent, Problem, TwoScale, check_problem
+from dynamics.double_descent import VARIABLES, Blocks, Problem, TwoScale, check_problem
 from dynamics.errors import ParameterError
 from dynamics.results import Variable, answer
 from dynamics.times import check_times
@@ -259,16 +260,16 @@ def winning_minimum(problem: TwoScale) -> str:
 def bayes_error(problem: Problem) -> float:
     """Return the smallest E_G that any method can reach in the limit: that of the posterior mean.
 
-    It is ridge regression in the latent space, whatever the feature variances:
+    It is ridge regression at penalty sigma^2 on features of variance c, whatever the feature variances s^2 are:
 
-        2 E_G = zeta/(1 + zeta),   alpha zeta^2 + (alpha - 1 - sigma^2) zeta - sigma^2 = 0,   zeta >= 0.
+        2 E_G = <c zeta/(c + zeta)>,   sigma^2 = zeta (alpha - <c/(c + zeta)>),   zeta >= 0.
 
-    Without noise: 0 for n >= d and 1 - alpha below. At finite d it is off by O(1/d).
+    Without noise: 0 for n >= d. For teacher power c = 1: 2 E_G = zeta/(1 + zeta). At finite d it is off by O(1/d).
 
     Parameters
     ----------
     problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
-        With teacher power 1 in every block; another is refused (ParameterError).
+        Normalisations as in :mod:`dynamics.double_descent`. Blocks of teacher power 0 are known to hold nothing.
 
     Examples
     --------
@@ -276,25 +277,14 @@ def bayes_error(problem: Problem) -> float:
     0.06287
     """
     check_problem(problem)
-    _check_power(problem)
-    surplus = (problem.samples - problem.dimension) / problem.dimension
-    if problem.noise == 0.0:
-        return max(-surplus, 0.0) / 2.0
-    noise = problem.noise * problem.noise
-    linear = surplus - noise
-    root = math.hypot(linear, 2.0 * math.sqrt(problem.sampling_ratio) * problem.noise)
-    if linear <= 0.0:  # zeta and 1/zeta in the forms that do not cancel
-        return 0.5 / (1.0 + 2.0 * problem.sampling_ratio / (root - linear))
-    return 0.5 / (1.0 + (linear + root) / (2.0 * noise))
-
-
-def _check_power(problem: Problem) -> None:
-    """Refuse teacher powers other than 1, by the parameter that sets them."""
-    wrong = (problem.blocks.power != 1.0) & (problem.blocks.fraction > 0.0)
-    if not wrong.any():
-        return
-    b = int(np.argmax(wrong))
-    rule = f"teacher_power must be 1 in every block; got {problem.blocks.power[b]:g} in block {b}"
-    if isinstance(problem, PowerLawTeacherStudent):
-        rule = f"teacher_exponent must be 0 (teacher power 1 everywhere); got {problem.teacher_exponent:g}"
-    raise ParameterError(f"{rule}: the Bayes error is not known otherwise")
+    _, fraction, power = problem.blocks
+    taught = power > 0.0
+    share = float(fraction[taught].sum())
+    if share == 0.0:
+        return 0.0
+    # directions that teach nothing drop out: the same problem in dimension share * d
+    inputs = Blocks(share * power[taught], fraction[taught] / share, power[taught])
+    spectrum = Spectrum(merged(inputs), problem.sampling_ratio / share)
+    zeta = spectrum.zeta_of_penalty(problem.noise**2)
+    variance = spectrum.blocks.variance
+    return float(spectrum.mean(variance * (zeta / (variance + zeta)))) / 2.0

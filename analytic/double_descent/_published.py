@@ -1,28 +1,37 @@
-"""The paper's two-scale formula as published (arXiv 2112.03215, eqs. 14-16), and with its missing term.
+r"""The paper's two-scale formula as published (arXiv 2112.03215, eqs. 14-16), and with its missing term.
 
-The formula is ridge regression at penalty lambda = 1/t + l2. Its a_i solve lambda_i = (a_i - alpha_i)(1 - 1/a_i), one
-equation for each block alone, where the truth is
+The formula is ridge regression at penalty lambda = 1/t + l2. Its a_i solve lambda_i = (a_i - alpha_i)(1 - 1/a_i), with
+lambda_i = lambda/(phi_i s_i^2) and alpha_i = alpha/phi_i: one equation for each block alone, where the truth is
 
     lambda_i = (a_i - alpha_i)(1 - 1/a_1 - 1/a_2),   that is   a_i = alpha_i (1 + zeta/s_i^2):
 
 once the fast block is learned, slow features see n - p samples, not n. With the right a_i the published equations for
 R and Q are exact; as published E_G is off by up to 0.1, at any size.
+
+Those equations are written here with x_i = alpha_i/a_i, the share of block i that is learned, and y_i = 1 - x_i. The
+published c_1 and c_2 are both 1 + sigma^2 + alpha - 2R, and b_i = x_i^2/(alpha_i - x_i^2), so that
+
+    R = <x>,   alpha (1 - D) = alpha - 1 + <y (1 + x)>,   where alpha D = <x^2>
+    Q = D (alpha - 1 + 2 <y> + sigma^2)/(1 - D)
+    2 E_G = (<y^2> + sigma^2 D)/(1 - D)
+
+with <g> = phi_1 g_1 + phi_2 g_2: the same numbers, without the cancellation of 1 - 2R + Q once all is learned.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analytic.double_descent._exact import spectrum_of
+from analytic.double_descent._ridge import check_penalties
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import VARIABLES, Problem, TwoScale
 from dynamics.errors import ParameterError, known
 from dynamics.results import answer
 from dynamics.schedules import is_constant
-from dynamics.times import check_increasing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,6 +42,13 @@ __all__ = ["PAPER_SCALE", "published", "published_corrected", "published_ridge"]
 PAPER_SCALE = 0.5
 
 Array = NDArray[np.float64]
+
+
+class _Learned(NamedTuple):
+    """Share x of each block that is learned and the rest y = 1 - x, each (2, penalties)."""
+
+    share: Array
+    rest: Array
 
 
 def published(problem: Problem, algorithm: GradientFlow | GradientDescent, times: Array) -> dict[str, Array]:
@@ -58,18 +74,18 @@ def published_ridge(
     learn: Literal["both", "fast", "slow"] = "both",
     slow_penalties: ArrayLike | None = None,
 ) -> xr.Dataset:
-    """Return the formula over the ridge penalty.
+    """Return the formula (arXiv 2112.03215, eqs. 14-16) over the ridge penalty.
 
     Parameters
     ----------
     problem : TwoScale
         With n > d and both blocks present.
     penalties : array
-        lambda, increasing, above 0.
+        lambda, increasing, in [1e-100, 1e50].
     corrected : bool
-        Restore the missing term.
+        Restore the missing term: the answer is then that of ``ridge`` at lambda/scale^2.
     scale : float
-        Singular value of the fast features (the slow ones' is scale/kappa); the paper takes 0.5.
+        Singular value of the fast features (the slow ones' is scale/kappa), in [1e-20, 1e20]; the paper takes 0.5.
     learn : str
         "fast" freezes the slow block at the largest penalty (the first time), "slow" the fast block at the smallest
         (the last time), as in the paper's figure 1.
@@ -79,24 +95,40 @@ def published_ridge(
     Returns
     -------
     Dataset
-        ``alignment``, ``norm``, ``generalization_error`` on dimension ``penalty``.
+        ``alignment``, ``norm``, ``generalization_error`` (noiseless labels) on dimension ``penalty``.
+
+    Raises
+    ------
+    ParameterError
+        For input that is not allowed.
+
+    Examples
+    --------
+    >>> problem = TwoScale(samples=150, dimension=100, fast=60, condition_number=50)
+    >>> for corrected in (False, True):  # as published, and exactly
+    ...     print(published_ridge(problem, [7e-4], corrected=corrected).generalization_error.values.round(3))
+    [0.117]
+    [0.166]
     """
-    values = check_increasing("penalties", penalties)
-    slow = values if slow_penalties is None else check_increasing("slow_penalties", slow_penalties)
-    if values[0] == 0 or slow[0] == 0:
-        raise ParameterError("penalties must be above 0 in the published formula; got 0")
+    values = check_penalties("penalties", penalties, none=False)
+    slow = values
+    if slow_penalties is not None:
+        slow = check_penalties("slow_penalties", slow_penalties, none=False)
     if slow.shape != values.shape:
         raise ParameterError(f"slow_penalties must be as many as penalties, {values.size}; got {slow.size}")
+    if not 1e-20 <= scale <= 1e20:
+        raise ParameterError(f"scale (singular value of the fast features) must be in [1e-20, 1e20]; got {scale!r}")
     known("learn", learn, ("both", "fast", "slow"))
     if corrected and slow_penalties is not None:
         raise ParameterError("slow_penalties must be left out when corrected: the exact answer has one penalty")
     _check(problem)
-    first, second = _coefficients(problem, np.stack([values, slow]) / scale**2, corrected=corrected)
-    if learn == "fast":
-        second = np.full_like(second, second[-1])
-    elif learn == "slow":
-        first = np.full_like(first, first[0])
-    variables = {name: (("penalty",), item) for name, item in _order_parameters(problem, first, second).items()}
+    learned = _learned(problem, np.stack([values, slow]) / scale**2, corrected=corrected)
+    for part in learned:
+        if learn == "fast":
+            part[1] = part[1, -1]
+        elif learn == "slow":
+            part[0] = part[0, 0]
+    variables = {name: (("penalty",), curve) for name, curve in _order_parameters(problem, learned).items()}
     method = "published_corrected" if corrected else "published"
     return answer(problem, None, variables, {"penalty": values}, kind="theory", method=method, names=VARIABLES)
 
@@ -115,15 +147,9 @@ def _over_time(
                 "learning_rate and output_penalty must be left out, and l2 constant, in the published formula; got "
                 f"{algorithm!r}"
             )
-    started = times > 0
-    penalty = 1.0 / times[started] + float(algorithm.l2)  # type: ignore[arg-type]
-    first, second = _coefficients(problem, np.stack([penalty, penalty]) / scale**2, corrected=corrected)
-    curves = _order_parameters(problem, first, second)
-    untrained = {"alignment": 0.0, "norm": 0.0, "generalization_error": 0.5}
-    whole = {name: np.full(times.size, value) for name, value in untrained.items()}
-    for name, values in curves.items():
-        whole[name][started] = values
-    return whole
+    with np.errstate(divide="ignore", over="ignore"):  # time 0 is an infinite penalty, at which nothing is learned
+        penalties = (1.0 / times + float(algorithm.l2)) / scale**2  # type: ignore[arg-type]
+    return _order_parameters(problem, _learned(problem, np.stack([penalties, penalties]), corrected=corrected))
 
 
 def _check(problem: Problem) -> None:
@@ -142,32 +168,30 @@ def _check(problem: Problem) -> None:
         )
 
 
-def _coefficients(problem: Problem, penalties: Array, *, corrected: bool) -> tuple[Array, Array]:
-    """Return a_1, a_2 over the penalties (2, k) of the blocks, for singular values 1 and 1/kappa."""
-    blocks = problem.blocks
-    alone = problem.sampling_ratio / blocks.fraction  # alpha_i = n/(block's directions)
+def _learned(problem: Problem, penalties: Array, *, corrected: bool) -> _Learned:
+    """Return what is learned at the penalties (2, k) of the blocks, for singular values 1 and 1/kappa."""
+    variance, fraction = problem.blocks.variance[:, None], problem.blocks.fraction[:, None]
     if corrected:
         spectrum = spectrum_of(problem)
         zeta = np.array([spectrum.zeta_of_penalty(float(value)) for value in penalties[0]])
-        a = [alpha * (1.0 + zeta / s2) for alpha, s2 in zip(alone, blocks.variance, strict=True)]
-        return a[0], a[1]
-    relative = penalties / (blocks.fraction * blocks.variance)[:, None]
-    middle = 1.0 - alone[:, None] - relative
-    root = np.sqrt(middle**2 + 4.0 * relative)
-    # two forms of one root: each cancels where the other does not
-    with np.errstate(divide="ignore"):
-        excess = np.where(middle < 0, (root - middle) / 2.0, 2.0 * relative / (middle + root))
-    return 1.0 + excess[0], 1.0 + excess[1]
+        return _Learned(variance / (variance + zeta), 1.0 / (1.0 + variance / zeta))
+    alone = problem.sampling_ratio / fraction  # alpha_i = n/(block's directions)
+    strength = fraction * variance / penalties  # 1/lambda_i; the quadratic for a_i, in a form without cancellation
+    linear = 1.0 + 2.0 * strength * (1.0 + alone)
+    root = np.hypot(strength * (alone - 1.0), np.sqrt(linear))
+    total = 1.0 + strength * (1.0 + alone) + root
+    return _Learned(2.0 * alone * strength / total, (1.0 + linear / (root + strength * (alone - 1.0))) / total)
 
 
-def _order_parameters(problem: Problem, first: Array, second: Array) -> dict[str, Array]:
-    """Return R, Q and E_G from a_1, a_2: exact equations, whatever the a_i."""
-    alpha, noise = problem.sampling_ratio, problem.noise**2
-    alpha_1, alpha_2 = alpha / problem.blocks.fraction
-    r_1, r_2 = alpha / first, alpha / second
-    b_1, b_2 = alpha_1 / (first**2 - alpha_1), alpha_2 / (second**2 - alpha_2)
-    c_1 = 1.0 + noise - 2.0 * r_2 - (2.0 - first) / first * alpha
-    c_2 = 1.0 + noise - 2.0 * r_1 - (2.0 - second) / second * alpha
-    norm = (b_1 * b_2 * (c_1 + c_2) + b_1 * c_1 + b_2 * c_2) / (1.0 - b_1 * b_2)
-    alignment = r_1 + r_2
-    return {"alignment": alignment, "norm": norm, "generalization_error": (1.0 - 2.0 * alignment + norm) / 2.0}
+def _order_parameters(problem: Problem, learned: _Learned) -> dict[str, Array]:
+    """Return R, Q and E_G: exact equations, if only x and y were right (see the module)."""
+    alpha, noise, fraction = problem.sampling_ratio, problem.noise**2, problem.blocks.fraction
+    x, y = learned
+    surplus = (problem.samples - problem.dimension) / problem.dimension
+    rest = surplus + fraction @ (y * (1.0 + x))  # alpha (1 - D)
+    squares = fraction @ x**2  # alpha D
+    return {
+        "alignment": fraction @ x,
+        "norm": squares * (surplus + 2.0 * (fraction @ y) + noise) / rest,
+        "generalization_error": (alpha * (fraction @ y**2) + noise * squares) / (2.0 * rest),
+    }

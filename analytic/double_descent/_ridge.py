@@ -19,16 +19,34 @@ from dynamics.times import check_increasing
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OptimalRidge", "optimal_ridge", "ridge"]
+__all__ = ["OptimalRidge", "check_penalties", "optimal_ridge", "ridge"]
 
 Array = NDArray[Any]
 
+#: Per decade of zeta. The error's minima are at least about a decade wide: each block is one factor s2/(s2 + zeta).
+_POINTS = 20
+
 
 class OptimalRidge(NamedTuple):
-    """The best penalty (0.0: no penalty is better than any) and the generalization error there."""
+    """The best penalty and the generalization error there.
+
+    A penalty of 0.0 means that none is better than no penalty, inf (for a teacher of power 0) that there is nothing to
+    learn.
+    """
 
     penalty: float
     generalization_error: float
+
+
+def check_penalties(name: str, penalties: ArrayLike, *, none: bool = True) -> Array:
+    """Return the penalties as increasing floats whose squares are floats too; 0 only where ``none`` is allowed."""
+    values = check_increasing(name, penalties)
+    wrong = (values > 1e50) | ((values < 1e-100) & ~(none & (values == 0)))
+    if wrong.any():
+        raise ParameterError(
+            f"{name} must be {'0 or ' if none else ''}in [1e-100, 1e50]; got {values[np.argmax(wrong)]:g}"
+        )
+    return values
 
 
 def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
@@ -48,12 +66,13 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
     problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
         Normalisations as in :mod:`dynamics.double_descent`.
     penalties : array
-        Increasing, not negative.
+        Increasing; 0 or in [1e-100, 1e50].
 
     Returns
     -------
     Dataset
-        ``alignment``, ``norm``, ``generalization_error``, ``training_error`` on dimension ``penalty``.
+        ``alignment``, ``norm``, ``generalization_error``, ``training_error`` on dimension ``penalty``, and for each
+        what it may be off from the mean over data at this dimension, ``<name>_error``.
 
     Raises
     ------
@@ -68,33 +87,41 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
     0.01
     """
     check_problem(problem)
-    values = check_increasing("penalties", penalties)
+    values = check_penalties("penalties", penalties)
     spectrum, noise = spectrum_of(problem), problem.noise**2
     if values[0] == 0.0 and spectrum.alpha == 1.0 and noise > 0:
         raise ParameterError(
-            "penalties must be above 0 for samples = dimension and noise > 0, where the error diverges at 0"
+            "penalties must be above 0 for samples = dimension and noise > 0, where the error diverges at 0; got 0"
         )
     s2, _, power = spectrum.blocks
-    zeta = np.array([spectrum.zeta_of_penalty(value) for value in values])
-    r = 1.0 / (s2 + zeta[:, None])
-    alignment = spectrum.mean(power * s2 * r)
-    rest = spectrum.denominator(zeta, zeta)  # alpha (1 - D)
-    bias = spectrum.alpha * zeta**2 * spectrum.mean(power * r**2)
-    variance = noise * spectrum.mean((s2 * r) ** 2)
-    interpolates = rest == 0  # n = d, no penalty, no noise: the bias is 0
-    twice = np.where(interpolates, 0.0, (bias + variance) / np.where(interpolates, 1.0, rest))
-    shrink = ((spectrum.alpha - 1.0) + zeta * spectrum.mean(r)) / spectrum.alpha  # lambda/(alpha zeta) = 1 - df1/alpha
+    zeta = np.array([spectrum.zeta_of_penalty(float(value)) for value in values])
+    alignment = spectrum.mean(power * (s2 / (s2 + zeta[:, None])))
+    twice = _twice_error(spectrum, noise, zeta)
+    # zeta is 0 only without penalty at n >= d, where lambda/zeta = alpha - 1
+    shrink = np.where(zeta > 0, values / np.where(zeta > 0, zeta, 1.0), spectrum.alpha - 1.0) / spectrum.alpha
     curves = {
         "alignment": alignment,
         "norm": twice - spectrum.blocks.mean_power + 2.0 * alignment,
         "generalization_error": twice / 2.0,
-        "training_error": np.where(values == 0, np.maximum(shrink, 0.0), shrink) ** 2 * (twice + noise) / 2.0,
+        "training_error": shrink**2 * (twice + noise) / 2.0,
     }
     curves |= _allowed_errors(problem, spectrum, values)
     return answer(
         problem, None, {name: (("penalty",), curve) for name, curve in curves.items()}, {"penalty": values},
         kind="theory", method="exact", names=VARIABLES,
     )  # fmt: skip
+
+
+def _twice_error(spectrum: Spectrum, noise: float, zeta: Array) -> Array:
+    """Return 2 E_G at label noise of variance ``noise``; the penalty is -z(zeta)."""
+    s2, _, power = spectrum.blocks
+    total = s2 + zeta[..., None]
+    rest = spectrum.denominator(zeta, zeta)  # alpha (1 - D)
+    bias = spectrum.alpha * spectrum.mean(power * (zeta[..., None] / total) ** 2)
+    variance = noise * spectrum.mean((s2 / total) ** 2)
+    learned = rest == 0  # n = d, no penalty, no noise: nothing is left
+    error: Array = np.where(learned, 0.0, (bias + variance) / np.where(learned, 1.0, rest))
+    return error
 
 
 def _allowed_errors(problem: Problem, spectrum: Spectrum, penalties: Array) -> dict[str, Array]:
@@ -128,8 +155,9 @@ def _allowed_errors(problem: Problem, spectrum: Spectrum, penalties: Array) -> d
 def optimal_ridge(problem: Problem) -> OptimalRidge:
     """Return the penalty with the smallest generalization error in the limit, and that error.
 
-    The error can have two local minima in the penalty: the best point of a dense logarithmic grid is refined, and
-    compared with no penalty at all.
+    The error can have two local minima in the penalty. It is explicit in zeta, so the best point of a dense grid in
+    log zeta is refined there, and compared with no penalty at all. The error is good to rounding, the penalty to half
+    as many digits, or fewer where the error hardly depends on it.
 
     Examples
     --------
@@ -138,22 +166,37 @@ def optimal_ridge(problem: Problem) -> OptimalRidge:
     >>> round(optimal_ridge(isotropic).penalty, 6)  # sigma^2
     0.25
     """
-    spectrum = spectrum_of(problem)
-    right, slowest = spectrum.edges()[1], float(spectrum.blocks.variance[-1])
-    grid = np.geomspace(1e-6 * slowest * min(1.0, spectrum.alpha), 1e4 * right * (1.0 + problem.noise**2), 400)
+    check_problem(problem)
+    spectrum, noise = spectrum_of(problem), problem.noise**2
+    if spectrum.blocks.mean_power == 0.0:
+        return OptimalRidge(math.inf, 0.0)
+    null = spectrum.null_zeta() if spectrum.alpha < 1.0 else 0.0
 
-    def error(log_penalty: float) -> float:
-        return float(ridge(problem, [np.exp(log_penalty)])["generalization_error"][0])
+    def error(log_beyond: float) -> float:
+        return float(_twice_error(spectrum, noise, np.array(null + math.exp(log_beyond)))) / 2.0
 
-    errors = ridge(problem, grid)["generalization_error"].values
-    best = int(np.argmin(errors))
-    found = OptimalRidge(float(grid[best]), float(errors[best]))
-    if 0 < best < grid.size - 1:
-        low, high = np.log(grid[[best - 1, best + 1]])
-        refined = minimize_scalar(error, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
-        found = OptimalRidge(float(np.exp(refined.x)), float(refined.fun))
-    if spectrum.alpha != 1.0 or problem.noise == 0.0:
-        none = float(ridge(problem, [0.0])["generalization_error"][0])
-        if none <= found.generalization_error:
+    low, high = _log_range(spectrum, noise)
+    grid = np.linspace(low, high, math.ceil(_POINTS * (high - low) / math.log(10.0)))
+    best = int(np.argmin([error(point) for point in grid]))
+    around = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
+    refined = minimize_scalar(error, bounds=around, method="bounded", options={"xatol": 1e-10})
+    if spectrum.alpha != 1.0 or noise == 0.0:
+        none = float(_twice_error(spectrum, noise, np.array(null))) / 2.0
+        if none <= refined.fun:
             return OptimalRidge(0.0, none)
-    return found
+    return OptimalRidge(-float(spectrum.z(null + math.exp(refined.x))), float(refined.fun))
+
+
+def _log_range(spectrum: Spectrum, noise: float) -> tuple[float, float]:
+    """Return between which log zeta (beyond that of no penalty) all minima lie.
+
+    Expanding 2 E_G in small zeta at n >= d puts the first one at zeta above noise min(s2)/max(c)/max(alpha, 1), and in
+    large zeta the last one at [<c s2^2> + (noise + <c>) <s2^2>/alpha]/<c s2>, or within the blocks' variances.
+    """
+    s2, _, power = spectrum.blocks
+    share = min(1e-6, 1e-2 * noise / power.max()) if noise > 0 else 1e-6
+    low = share * s2[-1] / max(spectrum.alpha, 1.0)
+    squares = (
+        spectrum.mean(power * s2**2) + (noise + spectrum.blocks.mean_power) * spectrum.mean(s2**2) / spectrum.alpha
+    )
+    return math.log(low), math.log(1e2 * (s2[0] + squares / spectrum.mean(power * s2)))

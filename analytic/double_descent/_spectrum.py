@@ -44,7 +44,7 @@ class Spectrum(NamedTuple):
         """Return alpha - df2(zeta, other), in a form that does not cancel at alpha = 1 and small zeta."""
         s2 = self.blocks.variance
         a, b = np.asarray(zeta)[..., None], np.asarray(other)[..., None]
-        return (self.alpha - 1.0) + self.mean(a / (s2 + a)) + self.mean(b * s2 / ((s2 + a) * (s2 + b)))
+        return (self.alpha - 1.0) + self.mean(a / (s2 + a)) + self.mean(b / (s2 + b) * (s2 / (s2 + a)))
 
     def z(self, zeta: Any) -> Any:
         """Return z(zeta) = -zeta (alpha - df1(zeta)), in a form that does not cancel."""
@@ -65,9 +65,14 @@ class Spectrum(NamedTuple):
         )
 
     def zeta_of_penalty(self, penalty: float) -> float:
-        """Return the root zeta >= 0 of penalty = zeta (alpha - df1(zeta)): the zeta of z = -penalty."""
+        """Return the root zeta >= 0 of penalty = zeta (alpha - df1(zeta)): the zeta of z = -penalty.
+
+        A penalty of 0 means its limit, inf that of no learning.
+        """
         if penalty == 0.0:
             return self.null_zeta() if self.alpha < 1.0 else 0.0
+        if penalty == math.inf:
+            return math.inf
         low, high = penalty / self.alpha, (penalty + self.blocks.fraction @ self.blocks.variance) / self.alpha
         zeta = math.exp(
             _root(lambda y: -float(self.z(math.exp(y))) / penalty - 1.0, math.log(low) - 1e-9, math.log(high) + 1e-9)
