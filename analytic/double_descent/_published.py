@@ -108,7 +108,7 @@ def published_ridge(
     >>> for corrected in (False, True):  # as published, and exactly
     ...     print(published_ridge(problem, [7e-4], corrected=corrected).generalization_error.values.round(3))
     [0.117]
-    [0.166]
+    [0.167]
     """
     values = check_penalties("penalties", penalties, none=False)
     slow = values
