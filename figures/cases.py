@@ -10,6 +10,7 @@ import xarray as xr
 
 from dynamics.parameters import Declared, declarations
 from figures.reports import summarize
+from figures.style import number
 
 __all__ = ["FALSE_ALARM", "agreement", "parameters", "together"]
 
@@ -44,7 +45,7 @@ def agreement(comparisons: Mapping[tuple[Any, ...], xr.Dataset]) -> dict[str, An
     limit = worst["highest"] if worst["deviation"] > 0 else worst["lowest"]
     sigmas = worst["deviation_in_standard_errors"]
     counted = "" if sigmas is None else f" = {sigmas:+.1f} s.e."
-    words = f"{worst['deviation']:+.2g}{counted}, allowed {limit:+.2g}"
+    words = f"{worst['deviation']:+.2g}{counted}, allowed {limit:+.2g} (theory's own part {worst['allowance']:.1g})"
     first = next(iter(comparisons.values()))
     sentence = (
         f"Theory and simulation {verdict}: {first.attrs['method']}, {first.attrs['runs']} runs"
@@ -63,5 +64,5 @@ def parameters(*declared: Declared, without: tuple[str, ...] = ()) -> str:
             value = getattr(one, name)
             if name in without or value is None or not isinstance(value, (int, float)):
                 continue
-            parts.append(f"${declaration.symbol} = {value:.6g}$")
+            parts.append(f"${declaration.symbol} = {number(value)}$")
     return ", ".join(parts)

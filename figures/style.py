@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "captioned", "label", "new_figure", "picture_bytes", "styled"]
+__all__ = ["COLOURS", "captioned", "label", "new_figure", "number", "picture_bytes", "styled"]
 
 #: Okabe and Ito's palette, without its yellow, which is too light for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -53,6 +53,21 @@ def label(variable: xr.DataArray) -> str:
     """Return the axis label of a variable: meaning and symbol, from its declaration."""
     symbol, meaning = variable.attrs.get("symbol"), variable.attrs.get("long_name", str(variable.name))
     return f"{meaning} ${symbol}$" if symbol else str(meaning)
+
+
+def number(value: float) -> str:
+    r"""Write a number as mathematics, without dollars: five digits, powers of ten where they are shorter.
+
+    Examples
+    --------
+    >>> print(number(150), number(0.1265), number(1e5), number(3.2e-08))
+    150 0.1265 10^{5} 3.2 \cdot 10^{-8}
+    """
+    digits, _, exponent = f"{value:.5g}".partition("e")
+    if not exponent:
+        return digits
+    power = f"10^{{{int(exponent)}}}"
+    return power if digits == "1" else rf"{digits} \cdot {power}"
 
 
 def captioned(figure: Figure, caption: str) -> None:

@@ -8,7 +8,7 @@ from analytic.double_descent._phenomenology import (
     extrema,
     optimal_stopping,
 )
-from analytic.double_descent._published import published_ridge
+from analytic.double_descent._published import PAPER_SCALE, published_ridge
 from analytic.double_descent._ridge import OptimalRidge, optimal_ridge, ridge
 from analytic.double_descent._shrinkage import shrinkage
 from analytic.double_descent._solve import METHODS, METHODS_ON_DATA, solve
@@ -16,6 +16,7 @@ from analytic.double_descent._solve import METHODS, METHODS_ON_DATA, solve
 __all__ = [
     "METHODS",
     "METHODS_ON_DATA",
+    "PAPER_SCALE",
     "OptimalRidge",
     "OptimalStopping",
     "bayes_error",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analytic.double_descent import edges, solve
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import Problem
+from dynamics.times import log_steps
 from figures.cases import FALSE_ALARM
 from figures.comparison import compare
 from figures.drawing import draw_curves
@@ -29,10 +30,13 @@ __all__ = [
     "descent",
     "draw_case",
     "error_axes",
+    "steps",
 ]
 
 PAPER = "arXiv:2112.03215"
-RUNS = {"quick": 60, "full": 1000}
+#: Runs of each ensemble; the paper has 100.
+RUNS = {"quick": 100, "full": 1000}
+_STEPS_PER_DECADE = {"quick": 10, "full": 20}
 
 #: Up to here runs iterate the algorithm literally; beyond, the same draws go on in the eigenbasis.
 LITERAL_STEPS = 10_000
@@ -47,6 +51,11 @@ TEACHERS = 10
 def descent(problem: Problem, **options: Any) -> GradientDescent:
     """Return gradient descent at the step 1/lambda_+ of the limit, the same number for theory and every run."""
     return GradientDescent(learning_rate=1.0 / edges(problem)[1], **options)
+
+
+def steps(decades: int, preset: Preset) -> NDArray[np.int64]:
+    """Return whole steps from 1 to 10^decades, evenly in the logarithm, the powers of ten among them."""
+    return log_steps(10**decades, decades * _STEPS_PER_DECADE[preset] + 1)
 
 
 def checked(

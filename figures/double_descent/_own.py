@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from analytic.double_descent import critical_condition_number, extrema, published_ridge, ridge, solve
@@ -15,7 +16,7 @@ from figures.cases import FALSE_ALARM, parameters, together
 from figures.comparison import compare
 from figures.double_descent._common import PUBLISHED, RUNS, checked, curve, depth, draw_case
 from figures.registry import Effect, Preset
-from figures.style import COLOURS, new_figure
+from figures.style import COLOURS, new_figure, number
 from simulations.double_descent import ridge as simulate_ridge
 
 
@@ -116,18 +117,19 @@ def threshold_draw(data: xr.Dataset) -> Figure:
     figure, panels = new_figure(1, 3, size=(11.0, 4.4), sharey=True)
     table = data["critical_condition_number"]
     for axes, noise in zip(panels, data["noise"].values, strict=True):
-        values = np.log10(table.sel(noise=noise).values.T)
+        values = np.ma.masked_invalid(table.sel(noise=noise).values.T)
         axes.set_facecolor("#bbbbbb")
         image = axes.pcolormesh(
-            data["sampling_ratio"], data["fast_fraction"], np.ma.masked_invalid(values), cmap="viridis", vmin=0.3,
-            vmax=2.0, shading="nearest", rasterized=True,
+            data["sampling_ratio"], data["fast_fraction"], values, cmap="viridis", norm=LogNorm(2.0, 100.0),
+            shading="nearest", rasterized=True,
         )  # fmt: skip
         axes.set(xscale="log", xlabel=r"sampling ratio $\alpha = n/d$", title=rf"$\sigma = {noise:g}$")
         axes.set_xticks([0.5, 1.0, 2.0, 4.0], labels=["0.5", "1", "2", "4"])
         axes.set_xticks([], minor=True)
         axes.grid(visible=False)
     panels[0].set_ylabel(r"fraction of fast features $\varphi = p/d$")
-    figure.colorbar(image, ax=list(panels), label=r"$\log_{10} \kappa_c$", extend="max")
+    bar = figure.colorbar(image, ax=list(panels), label=r"critical condition number $\kappa_c$", extend="max")
+    bar.set_ticks([2, 5, 10, 20, 50, 100], labels=["2", "5", "10", "20", "50", "100"])
     return figure
 
 
@@ -187,7 +189,7 @@ def landscape_draw(data: xr.Dataset) -> Figure:
     left.set(xscale="log", yscale="log", xlabel=r"flow time $\tau$", ylabel=r"condition number $\kappa$")
     left.grid(visible=False)
     for colour, ratio in zip(COLOURS, data["condition_number"].values, strict=False):
-        draw_case(right, data.sel(condition_number=ratio), colour, rf"$\kappa = {ratio:g}$")
+        draw_case(right, data.sel(condition_number=ratio), colour, rf"$\kappa = {number(ratio)}$")
     right.set(
         xscale="log",
         xlabel=r"flow time $\tau$",

@@ -6,25 +6,24 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analytic.double_descent import edges, shrinkage, solve
+from analytic.double_descent import PAPER_SCALE, edges, shrinkage, solve
 from dynamics.algorithms import GradientDescent
 from dynamics.double_descent import TwoScale
 from dynamics.schedules import SoftplusDecay
-from dynamics.times import log_steps
 from figures.cases import parameters, together
-from figures.double_descent._common import PUBLISHED, checked, curve, depth, descent, draw_case, error_axes
+from figures.double_descent._common import PUBLISHED, checked, curve, depth, descent, draw_case, error_axes, steps
 from figures.registry import Effect, Preset
-from figures.style import COLOURS, new_figure
+from figures.style import COLOURS, new_figure, number
 
 #: The formula's singular values are half the problem's, so its penalty acts like this many times its value.
-PENALTY_SCALE = 4.0
+PENALTY_SCALE = PAPER_SCALE**-2.0
 SLICES = (0.1265, 3.207e-3, 1e-8)
 
 
 def figure_5_data(preset: Preset, seed: int) -> xr.Dataset:
     """Map of E_G over penalty and time, published and exact, and three slices with runs."""
     problem = TwoScale(samples=120, dimension=100, fast=80, condition_number=40.0, noise=0.2)
-    times = log_steps(10_000, {"quick": 40, "full": 80}[preset])
+    times = steps(4, preset)
     # the paper's grid: exponents from 0.1 to 8
     penalties = 10.0 ** -np.linspace(0.1, 8.0, {"quick": 34, "full": 100}[preset])
     compared = {}
@@ -95,7 +94,7 @@ def figure_5_draw(data: xr.Dataset) -> Figure:
             right,
             one.assign(theory=one["theory"] + test_noise, mean=one["mean"] + test_noise),
             colour,
-            rf"$\lambda = {penalty:.3g}$",
+            rf"$\lambda = {number(penalty)}$",
         )
         right.plot(data["time"], one["published"], color=colour, **PUBLISHED)
     error_axes(right, "(d) exact (line), runs (points), published (dashed)")
@@ -107,7 +106,7 @@ def figure_5_draw(data: xr.Dataset) -> Figure:
 def figure_6_data(preset: Preset, seed: int) -> xr.Dataset:
     """Plain gradient descent against the Q-regularisation schedule, exact and simulated."""
     problem = TwoScale(samples=120, dimension=100, fast=70, condition_number=30.0)
-    times = log_steps(100_000, {"quick": 50, "full": 100}[preset])
+    times = steps(5, preset)
     schedule = SoftplusDecay(initial=0.6, rate=1e-3)
     algorithms = {"plain": descent(problem), "with Q-regularisation": descent(problem, output_penalty=schedule)}
     compared = {name: checked(problem, one, times, preset, seed, cases=2) for name, one in algorithms.items()}
