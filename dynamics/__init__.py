@@ -4,8 +4,8 @@ A *problem* says what is learned, an *algorithm* how; neither says how the outco
 ``analytic`` (theory) and ``simulations``, which both return the datasets that :mod:`dynamics.results` makes.
 """
 
-from dynamics.errors import DivergenceError, ParameterError
+from dynamics.errors import DivergenceError, Interrupted, ParameterError
 
-__all__ = ["DivergenceError", "ParameterError", "__version__"]
+__all__ = ["DivergenceError", "Interrupted", "ParameterError", "__version__"]
 
 __version__ = "0.1.0"

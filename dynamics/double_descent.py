@@ -40,6 +40,7 @@ __all__ = [
     "Problem",
     "TeacherStudent",
     "TwoScale",
+    "check_conditioning",
     "check_pair",
     "check_problem",
     "trained_blocks",
@@ -51,12 +52,10 @@ VARIABLES: Mapping[str, Variable] = {
     "norm": Variable("Q", "squared norm of the student"),
     "generalization_error": Variable("E_G", "generalization error on noiseless labels"),
     "training_error": Variable("E_T", "training error"),
-    "time": Variable("t", "time"),
     "penalty": Variable(r"\lambda", "L2 penalty on the weights"),
-    "run": Variable("r", "independent draw of the data"),
     "teacher": Variable("m", "independent draw of teacher and label noise, given the data"),
     "learning_rate": Variable(r"\eta", "step size used"),
-    "largest_eigenvalue": Variable(r"\lambda_+", "largest eigenvalue of X^T X"),
+    "largest_eigenvalue": Variable(r"\lambda_{\max}", "largest eigenvalue of X^T X"),
 }
 
 
@@ -77,26 +76,17 @@ class Problem(Declared):
     """What all parametrisations of the problem share."""
 
     samples: int = parameter(
-        150,
-        symbol="n",
-        meaning="number of training samples",
-        at_least=1,
-        at_most=2**53,
-        scale="log",
+        150, symbol="n", meaning="number of training samples", at_least=1, at_most=2**53, scale="log",
         explore=(10, 1000),
-    )
+    )  # fmt: skip
     dimension: int = parameter(
-        100,
-        symbol="d",
-        meaning="number of feature directions",
-        at_least=1,
-        at_most=2**53,
-        scale="log",
+        100, symbol="d", meaning="number of feature directions", at_least=1, at_most=2**53, scale="log",
         explore=(10, 1000),
-    )
+    )  # fmt: skip
     noise: float = parameter(
-        0.0, symbol=r"\sigma", meaning="standard deviation of the label noise", at_least=0.0, explore=(0.0, 1.0)
-    )
+        0.0, symbol=r"\sigma", meaning="standard deviation of the label noise", at_least=0.0, at_most=1e50,
+        explore=(0.0, 1.0),
+    )  # fmt: skip
 
     @property
     def blocks(self) -> Blocks:
@@ -179,22 +169,11 @@ class TwoScale(Problem):
     array([1.e+00, 4.e-04])
     """
 
-    fast: int = parameter(
-        60,
-        symbol="p",
-        meaning="number of fast feature directions",
-        at_least=0,
-        explore=(1, 1000),
-    )
+    fast: int = parameter(60, symbol="p", meaning="number of fast feature directions", at_least=0, explore=(1, 1000))
     condition_number: float = parameter(
-        50.0,
-        symbol=r"\kappa",
-        meaning="ratio of the singular values of fast and slow features",
-        at_least=1.0,
-        at_most=1e50,
-        scale="log",
-        explore=(1.0, 1e5),
-    )
+        50.0, symbol=r"\kappa", meaning="ratio of the singular values of fast and slow features", at_least=1.0,
+        at_most=1e20, scale="log", explore=(1.0, 1e5),
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -214,7 +193,7 @@ class TwoScale(Problem):
 class PowerLawTeacherStudent(Problem):
     """Feature variances s_k^2 = k^-a and teacher power c_k proportional to k^-b with mean 1, k = 1 ... d.
 
-    Each direction is a block of its own, so d is at most 10^5 (a gigabyte in theory).
+    Each direction is a block of its own, so ``dimension`` is at most 10^5 (a gigabyte in theory).
 
     Examples
     --------
@@ -222,27 +201,21 @@ class PowerLawTeacherStudent(Problem):
     array([1.   , 0.25 , 0.111])
     """
 
-    dimension: int = parameter(
-        100,
-        symbol="d",
-        meaning="number of feature directions",
-        at_least=1,
-        at_most=10**5,
-        scale="log",
-        explore=(10, 1000),
-    )
     variance_exponent: float = parameter(
         1.0, symbol="a", meaning="decay exponent of the feature variances", at_least=0.0, explore=(0.0, 4.0)
     )
     teacher_exponent: float = parameter(
-        0.0, symbol="b", meaning="decay exponent of the teacher's power", at_least=0.0, explore=(0.0, 3.0)
-    )
+        0.0, symbol="b", meaning="decay exponent of the teacher's power", at_least=0.0, at_most=100.0,
+        explore=(0.0, 3.0),
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        most = 100 / math.log10(max(self.dimension, 2))
+        if self.dimension > 10**5:
+            raise self.refused("dimension", "must be at most 100000 for a power law", self.dimension)
+        most = 50 / math.log10(max(self.dimension, 2))
         if self.variance_exponent > most:
-            must = f"must be at most {most:g} at dimension = {self.dimension}, for a last variance of 1e-100"
+            must = f"must be at most {most:g} at dimension = {self.dimension}, for a last variance of 1e-50"
             raise self.refused("variance_exponent", must, self.variance_exponent)
         return self
 
@@ -253,6 +226,9 @@ class PowerLawTeacherStudent(Problem):
         power = k**-self.teacher_exponent
         return Blocks(k**-self.variance_exponent, np.full(k.size, 1.0 / k.size), power / power.mean())
 
+
+#: An error of 1e-10 in E_G.
+_WORST_CONDITIONED = 1e11
 
 #: The parametrisations of the problem and the algorithms that have a meaning here, the default first.
 PROBLEMS: tuple[type[Problem], ...] = (TwoScale, TeacherStudent, PowerLawTeacherStudent)
@@ -276,15 +252,37 @@ def _check_class(name: str, value: object, allowed: tuple[type[Declared], ...]) 
         raise ParameterError(f"{name} must be one of {have} for double descent; got {type(value).__name__}")
 
 
+def check_conditioning(problem: Problem) -> None:
+    """Refuse averages over teachers, given the data, where rounding would drown them.
+
+    They are quadratic forms whose entries reach the square of the ratio of the features' standard deviations: measured,
+    E_G is off by about 1e-32 of it.
+    """
+    variance = problem.blocks.variance[problem.blocks.fraction > 0]
+    ratio = math.sqrt(variance.max() / variance.min())
+    if ratio > _WORST_CONDITIONED:
+        raise ParameterError(
+            f"the ratio of the features' standard deviations must be at most {_WORST_CONDITIONED:g} for averages over "
+            f"teachers, whose rounding errors grow like its square; got {ratio:g}. Sampled teachers have no such limit"
+        )
+
+
 def trained_blocks(problem: Problem, algorithm: GradientFlow | GradientDescent) -> Blocks:
     """Return the blocks as the algorithm sees them: rates rho_b turn s_b^2 into rho_b s_b^2.
 
     With w = P^(1/2) v, training w at rates P is training v at rate 1 on the features X P^(1/2); R, Q and the errors are
-    the same, and so is the teacher's power per direction.
+    the same, and so is the teacher's power per direction. An L2 penalty on w is not one on v, and is refused.
     """
     blocks = problem.blocks
     if algorithm.rates is None:
         return blocks
     if len(algorithm.rates) != blocks.variance.size:
         raise algorithm.refused("rates", f"must be one per block, {blocks.variance.size}", len(algorithm.rates))
-    return blocks._replace(variance=blocks.variance * np.asarray(algorithm.rates))
+    if algorithm.l2 != 0.0:
+        must = "cannot be combined with l2: the penalty is not isotropic in the rescaled features, no closed form holds"
+        raise algorithm.refused("rates", must, f"rates {algorithm.rates}, l2 {algorithm.l2!r}")
+    variance = blocks.variance * np.asarray(algorithm.rates)
+    if variance.min() < 1e-60 or variance.max() > 1e60:
+        must = "must leave the variances of the features, times the rates, in [1e-60, 1e60]"
+        raise algorithm.refused("rates", must, algorithm.rates)
+    return blocks._replace(variance=variance)

@@ -1,16 +1,16 @@
-"""The two errors of the package, the commonest check, and how an error writes down what came."""
+"""The errors of the package, the commonest check, and how an error writes down what came."""
 
 from __future__ import annotations
 
 import difflib
 import reprlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DivergenceError", "ParameterError", "known", "shown"]
+__all__ = ["DivergenceError", "Interrupted", "ParameterError", "known", "shown"]
 
 
 class ParameterError(ValueError):
@@ -23,7 +23,7 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     step : int
-        Step (for gradient flow: the first requested time, as an index) at which the run was seen to diverge.
+        Step at which the run was seen to diverge.
     bound : str
         The stability bound that was broken, in words and numbers.
     partial : xarray.Dataset or None
@@ -35,6 +35,32 @@ class DivergenceError(ArithmeticError):
         self.step = step
         self.bound = bound
         self.partial = partial
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it cross process borders, attributes included (keyword-only arguments do not by themselves)."""
+        return _remade, (type(self), str(self), self.__dict__)
+
+
+class Interrupted(KeyboardInterrupt):
+    """An ensemble was interrupted (Ctrl-C).
+
+    Attributes
+    ----------
+    partial : xarray.Dataset
+        The answer with all runs that were finished; the others have the outcome "cancelled" and hold ``nan``.
+    """
+
+    def __init__(self, message: str, *, partial: xr.Dataset) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it cross process borders, the partial answer included."""
+        return _remade, (type(self), str(self), self.__dict__)
+
+
+def _remade(kind: type[Any], message: str, attributes: dict[str, Any]) -> Any:
+    return kind(message, **attributes)
 
 
 class _Short(reprlib.Repr):
@@ -74,8 +100,10 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     dynamics.errors.ParameterError: method must be one of exact, finite; got 'exakt' (did you mean exact?)
     """
     have = list(names)
+    if not isinstance(name, str):
+        raise ParameterError(f"{what} must be one of {', '.join(have)}; got {shown(name)}")
     if name in have:
         return name
-    near = difflib.get_close_matches(name, have, n=1) if isinstance(name, str) else []
+    near = [one for one in have if one.endswith(f"/{name}")] or difflib.get_close_matches(name, have, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise ParameterError(f"{what} must be one of {', '.join(have)}; got {shown(name)}{hint}")

@@ -7,6 +7,7 @@ eigenvalues.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,12 @@ from scipy.special import log1p
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.errors import ParameterError
 from dynamics.kernels import kernel
-from dynamics.schedules import values_at
+from dynamics.schedules import Schedule, chunks, unchecked, values_at
 
 __all__ = ["MAX_SCHEDULED_STEPS", "spectral_filters"]
 
 #: A schedule is stepped one by one; more steps than this are refused (a few minutes of work).
 MAX_SCHEDULED_STEPS = 10**9
-_CHUNK = 1 << 16
 #: exp of it is infinite and exp of minus it is 0, and 0 times it is 0: log 0 would give nan at t = 0.
 _SURE = 800.0
 
@@ -30,7 +30,11 @@ Array = NDArray[Any]
 
 
 def spectral_filters(
-    algorithm: GradientFlow | GradientDescent, eigenvalues: Array, times: Array, learning_rate: float | None = None
+    algorithm: GradientFlow | GradientDescent,
+    eigenvalues: Array,
+    times: Array,
+    learning_rate: float | Schedule | None = None,
+    checkpoint: Callable[[], None] = unchecked,
 ) -> tuple[Array, Array]:
     """Return filter f and residual filter h = 1 - L f, both of shape (times, eigenvalues).
 
@@ -46,6 +50,23 @@ def spectral_filters(
         Flow times or whole steps, increasing.
     learning_rate : float, optional
         What ``algorithm.learning_rate=None`` stands for; needed only then.
+    checkpoint : callable, optional
+        Called now and then while a schedule is stepped; what it raises ends the work.
+
+    Returns
+    -------
+    f, h : arrays, shape (t, k)
+
+    Raises
+    ------
+    ParameterError
+        When the step size is left open, or a schedule has too many steps.
+
+    Examples
+    --------
+    >>> f, h = spectral_filters(GradientDescent(learning_rate=0.5), np.array([0.0, 1.0, 2.0]), np.array([2]))
+    >>> f, h
+    (array([[1.  , 0.75, 0.5 ]]), array([[1.  , 0.25, 0.  ]]))
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.result_type(eigenvalues, np.float64))
     if isinstance(algorithm, GradientFlow):
@@ -54,9 +75,9 @@ def spectral_filters(
     step = learning_rate if algorithm.learning_rate is None else algorithm.learning_rate
     if step is None:
         raise ParameterError("learning_rate (step size) must be given where no spectrum defines its default")
-    if algorithm.scheduled:
-        return _scheduled(algorithm, step, eigenvalues, np.asarray(times, dtype=np.int64))
-    step, l2, penalty = float(step), float(algorithm.l2), float(algorithm.output_penalty)  # type: ignore[arg-type]
+    l2, penalty = algorithm.l2, algorithm.output_penalty
+    if isinstance(step, Schedule) or isinstance(l2, Schedule) or isinstance(penalty, Schedule):
+        return _scheduled(algorithm, step, eigenvalues, np.asarray(times, dtype=np.int64), checkpoint)
     rate = (1.0 + penalty) * eigenvalues + l2
     exponent, sign = _log_power(step * rate, times)
     return _saturate(exponent, rate, eigenvalues, l2, step * times, penalty=penalty, sign=sign)
@@ -90,7 +111,13 @@ def _saturate(
         return f, decay + (penalty * eigenvalues + l2) * f
 
 
-def _scheduled(algorithm: GradientDescent, step: Any, eigenvalues: Array, times: Array) -> tuple[Array, Array]:
+def _scheduled(
+    algorithm: GradientDescent,
+    step: float | Schedule,
+    eigenvalues: Array,
+    times: Array,
+    checkpoint: Callable[[], None],
+) -> tuple[Array, Array]:
     """Step the recursions for f and h, keeping the requested times."""
     if times[-1] > MAX_SCHEDULED_STEPS:
         raise ParameterError(
@@ -99,12 +126,13 @@ def _scheduled(algorithm: GradientDescent, step: Any, eigenvalues: Array, times:
     f, h = np.zeros_like(eigenvalues), np.ones_like(eigenvalues)
     kept_f = np.empty((times.size, eigenvalues.size), dtype=eigenvalues.dtype)
     kept_h = np.empty_like(kept_f)
-    index = 0
-    for begin in range(0, int(times[-1]) + 1, _CHUNK):
-        steps = np.arange(begin, min(int(times[-1]), begin + _CHUNK))
+    index = int(times[0] == 0)
+    kept_f[:index], kept_h[:index] = f, h
+    for steps in chunks(0, int(times[-1])):
+        checkpoint()
         index = _advance(
             f, h, eigenvalues, values_at(step, steps), values_at(algorithm.output_penalty, steps),
-            values_at(algorithm.l2, steps), begin, times, index, kept_f, kept_h,
+            values_at(algorithm.l2, steps), steps[0], times, index, kept_f, kept_h,
         )  # fmt: skip
     return kept_f, kept_h
 
@@ -114,19 +142,17 @@ def _advance(
     f: Array, h: Array, eigenvalues: Array, step: Array, penalty: Array, l2: Array,
     begin: int, times: Array, index: int, kept_f: Array, kept_h: Array,
 ) -> int:  # fmt: skip
-    """Advance f and h in place from step ``begin`` on, keeping them at ``times`` from ``index`` on.
+    """Advance f and h in place, step ``begin`` being the first, and keep them at ``times`` from ``index`` on.
 
     Return the index of the next time. h has a recursion of its own because 1 - L f loses late digits.
     """
-    for i in range(step.size + 1):
-        if index < times.size and times[index] == begin + i:
-            kept_f[index], kept_h[index] = f, h
-            index += 1
-        if i == step.size:
-            break
+    for i in range(step.size):
         for k in range(eigenvalues.size):
             kept = penalty[i] * eigenvalues[k] + l2[i]
             drop = step[i] * (eigenvalues[k] + kept)
             f[k] = (1.0 - drop) * f[k] + step[i]
             h[k] = (1.0 - drop) * h[k] + step[i] * kept
+        if index < times.size and times[index] == begin + i + 1:
+            kept_f[index], kept_h[index] = f, h
+            index += 1
     return index

@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -25,6 +25,7 @@ __all__ = [
     "NotNegativeVector",
     "PositiveVector",
     "Vector",
+    "check_between",
     "check_whole",
     "declarations",
     "explain",
@@ -77,14 +78,14 @@ def declarations(model: type[Declared] | Declared) -> dict[str, Declaration]:
     return found
 
 
-def _read(value: Any) -> Any:
-    """Turn command-line text and numpy values into plain numbers and lists; refuse truth values."""
+def _read(value: Any, depth: int = 2) -> Any:
+    """Turn command-line text and numpy values into plain numbers, lists and lists of lists; refuse truth values."""
     value = _read_one(value)
     if not isinstance(value, (list, tuple)):
         return value
     if value and all(isinstance(item, str) for item in value):  # the command line's words
         return _read(",".join(value))
-    return [_read_one(item) for item in value]
+    return [_read(item, depth - 1) if depth > 1 else _read_one(item) for item in value]
 
 
 def _read_one(value: Any) -> Any:
@@ -113,7 +114,7 @@ def _as_list(value: Any) -> Any:
     """Make one number a vector of one; refuse what is no list, and the empty list."""
     if isinstance(value, (int, float)):
         return [value]
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, (list, tuple)) or not value:
         raise ValueError("must be a list of numbers")
     return value
 
@@ -154,6 +155,10 @@ class Declared(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise ParameterError(explain(type(self), error)) from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some parameters changed, checked like a new object (pydantic's own copy is not)."""
+        return type(self)(**{**dict(self), **(update or {})})
 
     def refused(self, name: str, must: str, came: object, hint: str = "") -> ParameterError:
         """Return the error of a check that needs more than one parameter, for the caller to raise."""
@@ -226,7 +231,18 @@ def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
 
 def check_whole(name: str, value: Any, *, at_least: int) -> int:
     """Check a count given to a function (``1e9`` will do, ``True`` and 3.5 will not) and return it as an int."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not at_least <= value < 2**63 or int(value) != value:
+    if not _is_number(value) or not at_least <= value < 2**63 or int(value) != value:
         raise ParameterError(f"{name} must be a whole number, at least {at_least}; got {shown(value)}")
     return int(value)
+
+
+def check_between(name: str, meaning: str, value: Any, low: float, high: float) -> float:
+    """Check a number given to a function, from ``low`` to ``high``, and return it as a float."""
+    if not _is_number(value) or not low <= value <= high:
+        raise ParameterError(f"{name} ({meaning}) must be a number in [{low:g}, {high:g}]; got {shown(value)}")
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    # a timedelta is an np.integer, and a truth value an int
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.timedelta64))

@@ -21,7 +21,9 @@ from dynamics.parameters import Declared
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Variable", "answer", "rebuild", "versions"]
+    from dynamics.algorithms import Algorithm
+
+__all__ = ["Variable", "answer", "rebuild", "time_of", "versions"]
 
 _LIBRARIES = ("numpy", "scipy", "numba", "xarray")
 
@@ -40,9 +42,22 @@ def versions() -> dict[str, str]:
     return found | {name: version(name) for name in _LIBRARIES}
 
 
+#: What every phenomenon's answers have: how runs are numbered and how they end.
+_RUNS: Mapping[str, Variable] = {
+    "run": Variable("r", "independent run"),
+    "outcome": Variable("o", "how the run ended: finished, diverged or cancelled"),
+    "diverged_at": Variable("t_d", "step at which the run diverged, -1 if it did not"),
+}
+
+
+def time_of(algorithm: Algorithm) -> Variable:
+    """Return how time is written for an algorithm: completed steps t of an iteration, flow time tau of a flow."""
+    return Variable("t", "steps") if algorithm.discrete else Variable(r"\tau", "flow time")
+
+
 def answer(
-    problem: Declared,
-    algorithm: Declared | None,
+    problem: Declared | str,
+    algorithm: Algorithm | str | None,
     variables: Mapping[str, tuple[tuple[str, ...], Any]],
     coordinates: Mapping[str, Any],
     *,
@@ -52,30 +67,57 @@ def answer(
     names: Mapping[str, Variable],
     **attributes: Any,
 ) -> xr.Dataset:
-    """Make an answer: variables as (dimensions, values), coordinates by dimension, provenance in the attributes.
+    """Make an answer.
 
-    ``kind`` is "theory" or "simulation"; ``names`` declares symbol and meaning of variables and coordinates. Attributes
-    are problem and algorithm (JSON, see :func:`rebuild`), method, seed (simulations), version and library versions.
+    Parameters
+    ----------
+    problem, algorithm
+        What was asked, as objects or as the text that another answer holds; no algorithm where nothing is trained.
+    variables : mapping
+        Dimensions and values of each variable; ``<name>_error`` is what theory allows ``<name>`` to be off by.
+    coordinates : mapping
+        Values along each dimension.
+    kind : str
+        "theory" or "simulation".
+    method, seed
+        How it was computed, and with which random numbers.
+    names : mapping
+        Symbol and meaning of the phenomenon's own variables; time, run and outcomes are known.
+    **attributes
+        Further ones.
+
+    Returns
+    -------
+    Dataset
+        Its attributes are problem and algorithm (JSON, see :func:`rebuild`), kind, method, seed, version, library
+        versions and the further ones.
     """
     import xarray as xr
 
+    times = {} if algorithm is None or isinstance(algorithm, str) else {"time": time_of(algorithm)}
+    known = {**_RUNS, **names, **times}
+
     def described(name: str) -> dict[str, str]:
-        if name in names:
-            return {"symbol": names[name].symbol, "long_name": names[name].meaning}
-        of = names.get(name.removesuffix("_error"))
-        return (
-            {} if of is None else {"symbol": rf"\Delta {of.symbol}", "long_name": f"allowed error of the {of.meaning}"}
-        )
+        if name in known:
+            return {"symbol": known[name].symbol, "long_name": known[name].meaning}
+        of = known.get(name.removesuffix("_error"))
+        if of is None:
+            return {}
+        return {"symbol": rf"\Delta {of.symbol}", "long_name": f"allowed error of the {of.meaning}"}
 
     data = {name: (dims, values, described(name)) for name, (dims, values) in variables.items()}
     coords = {name: (name, values, described(name)) for name, values in coordinates.items()}
-    attrs: dict[str, Any] = {"kind": kind, "method": method, "problem": problem.to_json()}
+    attrs: dict[str, Any] = {"kind": kind, "method": method, "problem": _written(problem)}
     if algorithm is not None:
-        attrs["algorithm"] = algorithm.to_json()
+        attrs["algorithm"] = _written(algorithm)
     if seed is not None:
         attrs["seed"] = seed
     attrs |= {"version": dynamics.__version__, "libraries": json.dumps(versions())}
     return xr.Dataset(data, coords, attrs | attributes)
+
+
+def _written(declared: Declared | str) -> str:
+    return declared if isinstance(declared, str) else declared.to_json()
 
 
 def rebuild(text: str) -> Declared:

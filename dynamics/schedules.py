@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +21,24 @@ from pydantic import (
 from dynamics.errors import ParameterError
 from dynamics.parameters import Declared, NotNegative, NotNegativeVector, Vector, parameter
 
-__all__ = ["Coefficient", "Schedule", "SoftplusDecay", "StepSize", "StepTable", "is_constant", "values_at"]
+__all__ = [
+    "SCHEDULES",
+    "Coefficient",
+    "Schedule",
+    "SoftplusDecay",
+    "StepSize",
+    "StepTable",
+    "chunks",
+    "sum_of",
+    "unchecked",
+    "values_at",
+]
+
+_CHUNK = 1 << 16
 
 
 class Schedule(Declared):
     """A coefficient a_i at step i = 0, 1, 2, ... (the value that step i + 1 uses is a_i)."""
-
-    kinds: ClassVar[dict[str, type[Schedule]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Register the schedule under its name, so that text and files can name it."""
-        super().__init_subclass__(**kwargs)
-        Schedule.kinds[cls.label] = cls
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
@@ -70,7 +77,7 @@ class SoftplusDecay(Schedule):
 class StepTable(Schedule):
     """Piecewise constant: ``values[k]`` from step ``steps[k]`` on; ``steps`` starts at 0 and increases."""
 
-    steps: Vector = parameter((0,), symbol="i_k", meaning="steps at which the value changes, the first one 0")
+    steps: Vector = parameter((0.0,), symbol="i_k", meaning="steps at which the value changes, the first one 0")
     values: NotNegativeVector = parameter((0.0,), symbol="a_k", meaning="value from each of these steps on")
 
     @model_validator(mode="after")
@@ -85,6 +92,10 @@ class StepTable(Schedule):
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
         return np.asarray(self.values, dtype=np.float64)[np.searchsorted(self.steps, steps, side="right") - 1]
+
+
+#: The schedules that text and files can name.
+SCHEDULES: tuple[type[Schedule], ...] = (SoftplusDecay, StepTable)
 
 
 def _from_text(value: Any) -> Any:
@@ -105,13 +116,14 @@ def _from_text(value: Any) -> Any:
 
 
 def _kind(name: Any) -> type[Schedule]:
-    if not isinstance(name, str) or name not in Schedule.kinds:
-        raise _unknown()
-    return Schedule.kinds[name]
+    for kind in SCHEDULES:
+        if kind.label == name:
+            return kind
+    raise _unknown()
 
 
 def _unknown() -> ValueError:
-    return ValueError(f"must be a number or one of the schedules {', '.join(sorted(Schedule.kinds))}")
+    return ValueError(f"must be a number or one of the schedules {', '.join(kind.label for kind in SCHEDULES)}")
 
 
 _Scheduled = SerializeAsAny[InstanceOf[Schedule]]
@@ -121,9 +133,18 @@ Coefficient = Annotated[NotNegative | _Scheduled, BeforeValidator(_from_text)]
 StepSize = Annotated[Annotated[float, Field(ge=0.0)] | _Scheduled, BeforeValidator(_from_text)]
 
 
-def is_constant(coefficient: float | Schedule) -> bool:
-    """Whether the coefficient is a plain number."""
-    return not isinstance(coefficient, Schedule)
+def sum_of(schedule: Schedule, begin: int, end: int) -> float:
+    """Return the sum of a schedule over the steps begin <= i < end."""
+    return sum(float(values_at(schedule, steps).sum()) for steps in chunks(begin, end))
+
+
+def unchecked() -> None:
+    """Do nothing: the default of what long loops call between pieces, so that they can be ended by an exception."""
+
+
+def chunks(begin: int, end: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the steps begin <= i < end in pieces that memory holds with ease."""
+    return (np.arange(at, min(at + _CHUNK, end)) for at in range(begin, end, _CHUNK))
 
 
 def values_at(coefficient: float | Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:

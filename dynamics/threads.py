@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-import functools
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 __all__ = ["single_threaded"]
 
-
-def single_threaded() -> AbstractContextManager[Any]:
-    """Hold BLAS and LAPACK to one thread within the block."""
-    limit: AbstractContextManager[Any] = _controller().limit(limits=1)
-    return limit
+_LOCK = threading.Lock()
+#: One entry for each block that is open; the limit itself, which is the process's, is the first.
+_HELD: list[Any] = []
 
 
-@functools.cache
-def _controller() -> ThreadpoolController:
-    # finding the libraries costs milliseconds, and numpy's are loaded by now
-    return ThreadpoolController()
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS and LAPACK to one thread until the last of the blocks that asked for it ends, in any thread."""
+    with _LOCK:
+        _HELD.append(None if _HELD else _limit())
+    try:
+        yield
+    finally:
+        with _LOCK:
+            limit = _HELD.pop() if len(_HELD) > 1 else _HELD.pop(0)
+            if limit is not None:
+                _release(limit)
+
+
+def _limit() -> Any:
+    # OpenBLAS obeys only the thread that set the limit last, which need not be the one whose block ends last
+    OpenBLASController.clear_controlling_thread(force=True)
+    return ThreadpoolController().limit(limits=1)
+
+
+def _release(limit: Any) -> None:
+    OpenBLASController.clear_controlling_thread(force=True)
+    limit.restore_original_limits()
+    OpenBLASController.clear_controlling_thread(force=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,7 @@ _LIMIT = 2**53
 def check_increasing(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return ``values`` as a float array, or say which of them is missing, not finite, negative or out of order."""
     try:
-        array = _as_floats(np.atleast_1d(np.asarray(values)))
+        array = _as_floats(values)
     except (TypeError, ValueError, OverflowError):
         raise ParameterError(f"{name} must be numbers; got {shown(values)}") from None
     if array.ndim != 1 or array.size == 0:
@@ -33,10 +33,15 @@ def check_increasing(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def _as_floats(array: NDArray[Any]) -> NDArray[np.float64]:
-    if array.dtype.kind not in "iufO":
-        raise TypeError("truth values, texts, dates and complex numbers are no times, though numpy would convert them")
-    return array.astype(np.float64)
+def _as_floats(values: ArrayLike) -> NDArray[np.float64]:
+    """Refuse truth values, texts, dates, complex and masked numbers, though numpy would convert them."""
+    array = np.atleast_1d(np.asanyarray(values))
+    mixed = isinstance(values, (list, tuple)) and any(isinstance(item, (bool, np.bool_)) for item in values)
+    if array.dtype.kind == "O":  # whole numbers beyond 64 bits, and what is no number
+        mixed = mixed or not all(isinstance(item, (int, float, np.number)) for item in array.flat)
+    if mixed or array.dtype.kind not in "iufO" or np.ma.is_masked(array):
+        raise TypeError
+    return np.asarray(array).astype(np.float64)
 
 
 def _refuse(name: str, array: NDArray[np.float64], bad: NDArray[np.bool_], allowed: str) -> None:
@@ -63,7 +68,7 @@ def check_times(times: ArrayLike, algorithm: Algorithm) -> NDArray[np.float64] |
 
 
 def log_steps(last: int, count: int) -> NDArray[np.int64]:
-    """Return about ``count`` distinct whole steps from 1 to ``last``, as evenly spaced in the logarithm as they can be.
+    """Return at most ``count`` distinct whole steps from 1 to ``last``, as even in the logarithm as they can be.
 
     ``last`` is below 2^53, up to which all whole numbers are floats.
 
@@ -75,6 +80,8 @@ def log_steps(last: int, count: int) -> NDArray[np.int64]:
     last, count = check_whole("last", last, at_least=1), check_whole("count", count, at_least=1)
     if last >= _LIMIT:
         raise ParameterError(f"last must be below 2^53; got {last}")
+    if count > 10**7:
+        raise ParameterError(f"count must be at most 10^7; got {count}")
     if count == 1:
         return np.array([last], dtype=np.int64)
     return np.unique(np.rint(np.geomspace(1, last, count)).astype(np.int64))

@@ -1,26 +1,30 @@
 """The command line ``dynamics``: figures, comparisons, single answers.
 
 Options of a phenomenon's commands are the declared parameters of the problem and algorithm chosen. Exit codes: 0 done,
-1 theory and simulation disagree, 2 the input is not allowed, 130 interrupted.
+1 theory and simulation disagree, 2 the input is not allowed or the answer cannot be had, 70 a fault of the program,
+130 interrupted.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 from cyclopts.exceptions import CycloptsError
 from pydantic import ValidationError
 
-from dynamics.errors import DivergenceError, ParameterError
+from dynamics.errors import DivergenceError, ParameterError, shown
+from dynamics.parameters import check_whole
 from dynamics.results import versions
+from figures.questions import INTERRUPTED, ask
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
+_FAULT = 70
 
 app = App(
     name="dynamics",
@@ -30,6 +34,18 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+
+def _whole(_: object, tokens: Sequence[Token]) -> int:
+    """Read a count as problems do: 1e3 is one, 2.5 is not, and is not rounded either."""
+    text = tokens[0].value
+    try:
+        return check_whole(tokens[0].keyword or "number", float(text), at_least=0)
+    except ValueError:
+        raise ParameterError(f"seed must be a whole number, at least 0; got {shown(text)}") from None
+
+
+Seed = Annotated[int, Parameter(converter=_whole)]
+Full = Annotated[bool, Parameter(name="--full", negative="--quick")]
 Words = Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]
 
 
@@ -49,9 +65,13 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except (CycloptsError, ValidationError, ParameterError, DivergenceError, ArithmeticError, OSError) as error:
         if debug:
-            raise
-        print(f"dynamics: {_one_line(error)}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            print(f"dynamics: {_one_line(error)}", file=sys.stderr)
         return 2
+    except Exception:  # a crash must not look like the disagreement that exit code 1 means
+        traceback.print_exc()
+        return _FAULT
     return int(code or 0)
 
 
@@ -85,16 +105,16 @@ def list_() -> None:
 
 @app.command
 def figure(
-    *names: str, full: bool = False, out: Path = Path("pictures"), seed: int = 0, overwrite: bool = False
+    *names: str, full: Full = False, out: Path = Path("pictures"), seed: Seed = 0, overwrite: bool = False
 ) -> int:
     """Make figures by name: PNG, PDF and the data as netCDF.
 
     Parameters
     ----------
     names
-        Names as in ``dynamics list``, for example double-descent/fig3.
+        Names as `dynamics list` shows them, for example double-descent/fig3.
     full
-        The full preset instead of the quick one.
+        The full preset (many runs, fine grids) instead of the quick one.
     out
         Folder for the files; it is made when missing.
     seed
@@ -113,9 +133,9 @@ def figure(
 def figures(
     *,
     paper: str | None = None,
-    full: bool = False,
+    full: Full = False,
     out: Path = Path("pictures"),
-    seed: int = 0,
+    seed: Seed = 0,
     overwrite: bool = False,
 ) -> int:
     """Make all figures, or all of one paper: PNG, PDF and the data as netCDF, and a table of their agreement.
@@ -125,7 +145,7 @@ def figures(
     paper
         Only the figures of this paper, for example arXiv:2112.03215.
     full
-        The full preset instead of the quick one.
+        The full preset (many runs, fine grids) instead of the quick one.
     out
         Folder for the files; it is made when missing.
     seed
@@ -139,13 +159,11 @@ def figures(
     return produce(list(recipes(paper)), preset="full" if full else "quick", out=out, seed=seed, overwrite=overwrite)
 
 
-def _phenomenon_command(name: str, action: str, summary: str) -> None:
+def _phenomenon_command(name: str, summary: str) -> None:
     """Register a command that reads PHENOMENON, --problem and --algorithm first and all other options from them."""
 
     def command(phenomenon: Words = "", *words: Words) -> int:
-        from figures.questions import ask
-
-        return ask(action, phenomenon, list(words))
+        return ask(name, phenomenon, list(words))
 
     command.__doc__ = (
         f"{summary}\n\nUsage: dynamics {name} PHENOMENON [--problem NAME] [--algorithm NAME] [options]; "
@@ -159,4 +177,4 @@ for _name, _summary in (
     ("solve", "Write what theory says to a netCDF file."),
     ("simulate", "Write simulated runs to a netCDF file."),
 ):
-    _phenomenon_command(_name, _name, _summary)
+    _phenomenon_command(_name, _summary)

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from dynamics.errors import ParameterError
-from figures.reports import describe
+from dynamics.results import rebuild
+from figures.reports import describe, parameters
 from figures.style import COLOURS, captioned, label, new_figure, styled
 
 __all__ = ["draw", "draw_curves", "draw_deviations"]
+
+
+#: In standard errors: linear up to 10, then powers of ten.
+_TICKS = (*(-(10.0**k) for k in range(15, 0, -1)), -5.0, 0.0, 5.0, *(10.0**k for k in range(1, 16)))
 
 
 def draw(comparison: xr.Dataset, *, variables: Sequence[str] | None = None) -> Figure:
     """Draw a comparison over its one axis (time or penalty) and return the matplotlib figure.
 
     Above: theory as lines, the mean over the runs as points with a band of two standard errors. Below: simulation minus
-    theory in standard errors, with the range that the family-wise test allows shaded.
+    theory in standard errors (linear up to 10, logarithmic beyond), between the limits of the family-wise test, dotted.
+
+    Parameters
+    ----------
+    comparison : Dataset
+        What :func:`figures.compare` returned.
+    variables : list of str, optional
+        Only these quantities.
 
     Raises
     ------
@@ -44,12 +58,17 @@ def draw(comparison: xr.Dataset, *, variables: Sequence[str] | None = None) -> F
             f"theory (lines) and simulation (points, band of two standard errors): {comparison.attrs['verdict']}"
         )
         top.legend()
-        positive = comparison[axes_names[0]].values > 0
-        if positive.sum() > 1:
-            bottom.set_xscale("log" if positive.all() else "symlog")
+        bottom.axhline(0.0, color="#888888", linewidth=0.8)
+        bottom.set_yscale("symlog", linthresh=10.0)
+        seen = [tick for tick in _TICKS if bottom.get_ylim()[0] <= tick <= bottom.get_ylim()[1]]
+        bottom.set_yticks(seen, labels=[f"{tick:g}" for tick in seen])
+        values = comparison[axes_names[0]].values
+        if values.dtype.kind in "iuf" and (values > 0).sum() > 1:
+            bottom.set_xscale("log" if (values > 0).all() else "symlog", **_around_zero(values))
         bottom.set_xlabel(label(comparison[axes_names[0]]))
-        bottom.set_ylabel("deviation in\nstandard errors")
-        captioned(figure, describe(comparison))
+        bottom.set_ylabel("deviation in standard errors")
+        asked = [rebuild(comparison.attrs[key]) for key in ("problem", "algorithm") if key in comparison.attrs]
+        captioned(figure, f"{parameters(*asked)}.\n{describe(comparison)}")
     return figure
 
 
@@ -64,13 +83,16 @@ def draw_curves(axes: Axes, one: xr.Dataset, colour: str, name: str) -> None:
 
 
 def draw_deviations(axes: Axes, one: xr.Dataset, colour: str) -> None:
-    """Draw the deviation in standard errors, and shade what the test allows."""
+    """Draw the deviation in standard errors where it is tested, and the limits of what is allowed, dotted."""
     (axis,) = (one[dim] for dim in one["mean"].dims)
     error = one["standard_error"].values
-    spread = error > 0
-    x, scale = axis.values[spread], error[spread]
-    axes.axhline(0.0, color="#888888", linewidth=0.8)
-    axes.plot(x, one["deviation_in_standard_errors"].values[spread], color=colour)
-    low, high = (one[key].values[spread] / scale for key in ("lowest", "highest"))
-    top = max(np.abs(one["deviation_in_standard_errors"].values[spread]).max(initial=0.0), float(np.median(high)))
-    axes.fill_between(x, np.maximum(low, -3 * top), np.minimum(high, 3 * top), color=colour, alpha=0.1, linewidth=0)
+    shown = (error > 0) & one["tested"].values
+    x, scale = axis.values[shown], error[shown]
+    axes.plot(x, one["deviation_in_standard_errors"].values[shown], color=colour)
+    for key in ("lowest", "highest"):
+        axes.plot(x, one[key].values[shown] / scale, ":", color=colour, linewidth=0.9)
+
+
+def _around_zero(values: NDArray[Any]) -> dict[str, float]:
+    """Return where a symlog axis becomes linear: below the smallest positive value."""
+    return {} if (values > 0).all() else {"linthresh": float(np.abs(values[values != 0]).min())}

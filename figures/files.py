@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import xarray as xr
 
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, shown
 
-__all__ = ["check_free", "load", "save", "write_bytes"]
+__all__ = ["check_free", "load", "netcdf_bytes", "save", "write_bytes"]
 
 
 def save(answer: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -22,7 +23,15 @@ def save(answer: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
     ParameterError
         When the file exists (and ``overwrite`` is not set) or the folder cannot be written.
     """
-    return write_bytes(bytes(answer.to_netcdf(engine="h5netcdf")), path, overwrite=overwrite)
+    check_free(path, overwrite=overwrite)
+    return write_bytes(netcdf_bytes(answer), path, overwrite=overwrite)
+
+
+def netcdf_bytes(answer: xr.Dataset) -> bytes:
+    """Return an answer as a netCDF file."""
+    if not isinstance(answer, xr.Dataset):
+        raise ParameterError(f"answer must be a Dataset; got {type(answer).__name__}")
+    return bytes(answer.to_netcdf(engine="h5netcdf"))
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -33,20 +42,20 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     ParameterError
         When there is no such file, or it is not netCDF.
     """
-    path = Path(path)
+    path = _path(path)
     if not path.is_file():
         raise ParameterError(f"path must be an existing file; got {path}")
     try:
         return xr.load_dataset(path, engine="h5netcdf")
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"path must be a netCDF file; {path} cannot be read: {error}") from None
+    except Exception as error:  # damaged files make the libraries below raise almost anything
+        raise ParameterError(f"path must be a netCDF file; {path} cannot be read: {error}") from error
 
 
 def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """Write next to the target, flush to the disk, and move into place."""
-    path = Path(path)
+    path = _path(path)
     check_free(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.{threading.get_ident()}")
     try:
         with temporary.open("xb") as file:
             file.write(content)
@@ -60,11 +69,23 @@ def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool
     return path
 
 
+def _path(path: str | os.PathLike[str]) -> Path:
+    """Return the path, or say that no file can have that name: no text, a NUL in it, too long, in no folder."""
+    try:
+        found = Path(path)
+        os.stat(found)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # the folder is looked at by check_free
+        return found
+    except (TypeError, ValueError, OSError) as error:
+        raise ParameterError(f"path must be the name of a file; got {shown(path)}: {error}") from None
+    return found
+
+
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Refuse at once a target that exists or whose folder cannot be written."""
-    path = Path(path)
-    if path.is_dir():
-        raise ParameterError(f"path must be a file; {path} is a folder")
+    path = _path(path)
+    if path.exists() and not path.is_file():
+        raise ParameterError(f"path must be a file; {path} is {'a folder' if path.is_dir() else 'something else'}")
     if path.exists() and not overwrite:
         raise ParameterError(f"path must not exist yet (or say overwrite); got {path}")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):

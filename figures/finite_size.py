@@ -1,4 +1,4 @@
-"""How fast the mean over finite samples approaches the limit: the slope of its deviation in the dimension."""
+"""How fast the mean over finite samples approaches the limit: the slope of its deviation in the size."""
 
 from __future__ import annotations
 
@@ -7,74 +7,48 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from dynamics.double_descent import VARIABLES
 from dynamics.errors import ParameterError
-from dynamics.results import Variable, answer, rebuild
-from figures.comparison import compare
+from figures.cases import together
 
-__all__ = ["finite_size_slope"]
-
-_NAMES = {
-    **VARIABLES,
-    "dimension": Variable("d", "dimension"),
-    "deviation": Variable(r"\Delta", "mean over the runs minus the limit"),
-    "standard_error": Variable("s", "standard error of the deviation"),
-    "slope": Variable("b", "slope of log |deviation| in log dimension"),
-    "slope_standard_error": Variable("s_b", "standard error of the slope"),
-}
+__all__ = ["slope_in_size"]
 
 
-def finite_size_slope(
-    pairs: Mapping[int, tuple[xr.Dataset, xr.Dataset]], *, variable: str = "generalization_error"
-) -> xr.Dataset:
-    r"""Fit \|mean of the runs - limit\| = A d^b at each time, over several dimensions d.
+def slope_in_size(comparisons: Mapping[int, xr.Dataset], variable: str) -> xr.Dataset:
+    r"""Fit \|mean of the runs - limit\| = A N^b at each time (or whatever the axes are), over several sizes N.
 
     Parameters
     ----------
-    pairs : mapping
-        For each dimension, theory (the limit) and runs at the same times.
+    comparisons : mapping
+        For each size, what :func:`figures.compare` returned, on the same axes.
     variable : str
         The curve to look at.
 
     Returns
     -------
     Dataset
-        ``deviation`` and ``standard_error`` (dimension, time); ``slope`` b and ``slope_standard_error`` (time) of the
-        straight line through log \|deviation\| over log d, weighted by their squared relative precision.
+        The comparisons of this variable on dimension ``size``, with ``slope`` b and ``slope_standard_error`` of the
+        straight line through log \|deviation\| over log N, weighted by the squared relative precision.
 
     Raises
     ------
     ParameterError
-        When there are fewer than two dimensions, or a deviation is not resolved (less than two standard errors, where
-        its logarithm means nothing): more runs are needed.
+        When there are fewer than two sizes, or a deviation is not resolved (less than two standard errors, where its
+        logarithm means nothing): more runs are needed.
     """
-    if len(pairs) < 2:
-        raise ParameterError(f"pairs must hold at least two dimensions; got {len(pairs)}")
-    compared = [compare(theory, runs).sel(variable=variable) for theory, runs in pairs.values()]
-    deviation = np.array([one["deviation"].values for one in compared])
-    error = np.array([one["standard_error"].values for one in compared])
-    if (weak := np.abs(deviation) < 2.0 * error).any():
-        size, place = (int(index) for index in np.argwhere(weak)[0])
+    if len(comparisons) < 2:
+        raise ParameterError(f"comparisons must be of at least two sizes; got {len(comparisons)}")
+    data = together("size", {size: one.sel(variable=[variable]) for size, one in comparisons.items()})
+    data = data.isel(variable=0)
+    ratio = abs(data["deviation"]) / data["standard_error"]
+    if (ratio < 2.0).any():
+        weakest = ratio.where(ratio == ratio.min(), drop=True)
         raise ParameterError(
-            f"runs must be more: at dimension {list(pairs)[size]}, time {compared[0]['time'].values[place]:g} the "
-            f"deviation {deviation[size, place]:.2g} is less than two standard errors ({error[size, place]:.2g})"
+            f"runs must be more: the deviation is only {float(ratio.min()):.2g} standard errors at size "
+            f"{weakest['size'].values[0]}"
         )
-    weight = (deviation / error) ** 2
-    x = np.log(np.array(list(pairs), dtype=np.float64))[:, None]
-    centred = x - (weight * x).sum(axis=0) / weight.sum(axis=0)
-    spread = (weight * centred**2).sum(axis=0)
-    first = next(iter(pairs.values()))[0]
-    return answer(
-        rebuild(first.attrs["problem"]),
-        rebuild(first.attrs["algorithm"]),
-        {
-            "deviation": (("dimension", "time"), deviation),
-            "standard_error": (("dimension", "time"), error),
-            "slope": (("time",), (weight * centred * np.log(np.abs(deviation))).sum(axis=0) / spread),
-            "slope_standard_error": (("time",), spread**-0.5),
-        },
-        {"dimension": np.array(list(pairs)), "time": compared[0]["time"].values},
-        kind="comparison",
-        method=f"{first.attrs['method']}, finite-size slope",
-        names=_NAMES,
-    )
+    x = np.log(data["size"].astype(float))
+    weight = ratio**2
+    centred = x - (weight * x).sum("size") / weight.sum("size")
+    spread = (weight * centred**2).sum("size")
+    slope = (weight * centred * np.log(abs(data["deviation"]))).sum("size") / spread
+    return data.assign(slope=slope, slope_standard_error=spread**-0.5)

@@ -3,38 +3,65 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import xarray as xr
 from cyclopts import App, Parameter
 
-from dynamics.algorithms import Algorithm
-from dynamics.errors import known
-from dynamics.parameters import Declared
-from figures.comparison import compare
-from figures.files import check_free, save
+from dynamics.errors import Interrupted, ParameterError, known
+from dynamics.parameters import Declared, parameter
 from figures.phenomena import Phenomenon, phenomena, phenomenon
-from figures.reports import describe, summarize
-from figures.times import read_times
+from figures.time_texts import read_times
 
-__all__ = ["ask"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["INTERRUPTED", "Ensemble", "Question", "ask"]
+
+#: Exit code after Ctrl-C, as of a program that the signal ended.
+INTERRUPTED = 130
+
+
+class Ensemble(Declared):
+    """Independent runs of a simulation."""
+
+    runs: int = parameter(
+        100, symbol="N", meaning="number of independent runs", at_least=1, scale="log", explore=(2, 1000)
+    )
+    seed: int = parameter(0, symbol=r"\mathrm{seed}", meaning="seed of all random streams", at_least=0)
+    workers: int | None = parameter(
+        None, symbol=r"\mathrm{workers}", meaning="threads, by default one per processor; no number depends on it",
+        at_least=1,
+    )  # fmt: skip
+
+
+class Question(NamedTuple):
+    """What was asked: problem, algorithm, ensemble, and the options of the phenomenon's own simulation."""
+
+    problem: Any
+    algorithm: Any
+    ensemble: Ensemble
+    options: Declared | None = None
 
 
 def ask(action: str, name: str, words: list[str]) -> int:
     """Answer one question given by command-line words, and return the exit code."""
     if name in ("", "--help", "-h"):
-        print(f"usage: dynamics {action} PHENOMENON [options]; phenomena: {', '.join(phenomena())}")
+        usage = f"usage: dynamics {action} PHENOMENON [options]; phenomena: {', '.join(phenomena())}"
+        print(usage, file=sys.stdout if name else sys.stderr)
         return 0 if name else 2
     chosen = phenomenon(name)
     problem, words = _pick(words, "problem", chosen.dynamics.PROBLEMS)
     algorithm, words = _pick(words, "algorithm", chosen.dynamics.ALGORITHMS)
     inner = App(
-        name=f"dynamics {action} {name}", version_flags=[], help_format="plaintext", suppress_keyboard_interrupt=False
-    )
-    inner.default(_signed(_ACTIONS[action], chosen, problem, algorithm))
+        name=f"dynamics {action} {name}", version_flags=[], help_format="plaintext", suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative=()),
+    )  # fmt: skip
+    classes: dict[str, Any] = {"problem": problem, "algorithm": algorithm, "ensemble": Ensemble}
+    if action != "solve" and (options := getattr(chosen.simulations, "OPTIONS", None)):
+        classes["options"] = options
+    inner.default(_signed(_ACTIONS[action], chosen, classes))
     inner.help = (
         f"{problem.label} trained by {algorithm.label}. Other problems (--problem): "
         f"{', '.join(cls.label for cls in chosen.dynamics.PROBLEMS)}; other algorithms (--algorithm): "
@@ -56,38 +83,39 @@ def _pick(words: list[str], option: str, classes: tuple[type[Any], ...]) -> tupl
     return classes[0], words
 
 
-def _signed(action: Any, chosen: Phenomenon, problem: type[Declared], algorithm: type[Algorithm]) -> Any:
-    """Give the action a signature with the declared parameters of problem and algorithm as its options."""
+def _signed(action: Any, chosen: Phenomenon, classes: dict[str, type[Declared]]) -> Any:
+    """Give the action a signature with the declared parameters of problem, algorithm and ensemble as its options."""
 
     def command(**values: Any) -> int:
-        return int(action(chosen, **{"problem": problem(), "algorithm": algorithm()} | values))
+        asked: dict[str, Any] = {name: values.pop(name) if name in values else cls() for name, cls in classes.items()}
+        return int(action(chosen, Question(**asked), **values))
 
-    own = list(inspect.signature(action, eval_str=True).parameters.values())[3:]
+    own = list(inspect.signature(action, eval_str=True).parameters.values())[2:]
     shared = [
         inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=cls(),
+            name, inspect.Parameter.KEYWORD_ONLY, default=_default(cls),
             annotation=Annotated[cls, Parameter(name="*", group=cls.label)],
         )
-        for name, cls in (("problem", problem), ("algorithm", algorithm))
-    ]
+        for name, cls in classes.items()
+    ]  # fmt: skip
     command.__signature__ = inspect.Signature(shared + own)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in shared + own}
     command.__doc__ = action.__doc__
     return command
 
 
+def _default(cls: type[Declared]) -> Any:
+    needs = any(field.is_required() for field in cls.model_fields.values())
+    return inspect.Parameter.empty if needs else cls()
+
+
 def _solve(
     chosen: Phenomenon,
-    problem: Any,
-    algorithm: Any,
+    asked: Question,
     *,
     out: Path,
     times: str | None = None,
     method: str | None = None,
-    runs: int = 100,
-    seed: int = 0,
     overwrite: bool = False,
 ) -> int:
     """Write what theory says to a netCDF file.
@@ -99,33 +127,27 @@ def _solve(
     times
         first:last:count, evenly in the logarithm, or numbers with commas.
     method
-        Method of the theory; the first in `dynamics list` by default.
-    runs
-        Draws of the data, for a method that is exact for given data.
-    seed
-        Seed of these draws.
+        Method of the theory; the first in `dynamics list` by default. One that is exact for given data takes the draws
+        of runs and seed.
     overwrite
         Replace the file if it exists.
     """
+    from figures.files import check_free, save
+
     check_free(out, overwrite=overwrite)
-    save(
-        _theory(chosen, problem, algorithm, read_times(times, algorithm), method, runs, seed), out, overwrite=overwrite
-    )
+    when = read_times(times, asked.algorithm)
+    save(_theory(chosen, asked, when, _method(chosen, method)), out, overwrite=overwrite)
     return 0
 
 
 def _simulate(
     chosen: Phenomenon,
-    problem: Any,
-    algorithm: Any,
+    asked: Question,
     *,
     out: Path,
     times: str | None = None,
     simulation: str | None = None,
-    runs: int = 100,
-    seed: int = 0,
-    workers: int | None = None,
-    mark: bool = False,
+    on_divergence: Literal["raise", "mark"] = "raise",
     overwrite: bool = False,
 ) -> int:
     """Write simulated runs to a netCDF file.
@@ -138,37 +160,27 @@ def _simulate(
         first:last:count, evenly in the logarithm, or numbers with commas.
     simulation
         Method of the simulation; the first in `dynamics list` by default.
-    runs
-        Number of independent runs.
-    seed
-        Seed of the runs.
-    workers
-        Threads; the numbers do not depend on it.
-    mark
+    on_divergence
         Keep runs that diverge, marked, instead of ending with an error.
     overwrite
         Replace the file if it exists.
     """
+    from figures.files import check_free, save
+
     check_free(out, overwrite=overwrite)
-    answer = _runs(
-        chosen, problem, algorithm, read_times(times, algorithm), simulation,
-        runs=runs, seed=seed, workers=workers, on_divergence="mark" if mark else "raise",
-    )  # fmt: skip
+    when = read_times(times, asked.algorithm)
+    answer, code = _runs(chosen, asked, when, simulation, on_divergence)
     save(answer, out, overwrite=overwrite)
-    return _interrupted(answer)
+    return code
 
 
 def _compare(
     chosen: Phenomenon,
-    problem: Any,
-    algorithm: Any,
+    asked: Question,
     *,
     times: str | None = None,
     method: str | None = None,
     simulation: str | None = None,
-    runs: int = 100,
-    seed: int = 0,
-    workers: int | None = None,
     false_alarm: float = 1e-6,
     json: bool = False,
     out: Path | None = None,
@@ -185,12 +197,6 @@ def _compare(
         Method of the theory; the first in `dynamics list` by default.
     simulation
         Method of the simulation; the first in `dynamics list` by default.
-    runs
-        Number of independent runs.
-    seed
-        Seed of the runs.
-    workers
-        Threads; the numbers do not depend on it.
     false_alarm
         Probability that a correct theory is said to disagree, over all values together.
     json
@@ -202,73 +208,59 @@ def _compare(
     overwrite
         Replace files that exist.
     """
+    from figures.comparison import compare
+    from figures.files import check_free, save
+    from figures.reports import as_json, describe
+
     for path in (out, picture):
         if path is not None:
             check_free(path, overwrite=overwrite)
     if picture is not None:
         known("picture's ending", picture.suffix, (".png", ".pdf"))
-    when = read_times(times, algorithm)
-    theory = _theory(chosen, problem, algorithm, when, method, runs, seed)
-    algorithm, theory = _same_step(chosen, problem, algorithm, theory, method)
-    simulated = _runs(
-        chosen, problem, algorithm, when, simulation, runs=runs, seed=seed, workers=workers, on_divergence="mark"
-    )
-    comparison = compare(theory, simulated, false_alarm=false_alarm)
-    print(_as_json(comparison) if json else describe(comparison))
+        if picture == out:
+            raise ParameterError(f"out and picture must be two files; both are {out}")
+    when, method = read_times(times, asked.algorithm), _method(chosen, method)
+    if settled := getattr(chosen.analytic, "settled", None):  # defaults of theory and sample may differ at finite size
+        asked = asked._replace(algorithm=settled(asked.problem, asked.algorithm, method))
+    theory = _theory(chosen, asked, when, method)
+    runs, code = _runs(chosen, asked, when, simulation, "mark")
+    comparison = compare(theory, runs, false_alarm=false_alarm)
+    print(as_json(comparison) if json else describe(comparison))
     if out is not None:
         save(comparison, out, overwrite=overwrite)
     if picture is not None:
         _draw(comparison, picture, overwrite=overwrite)
-    return _interrupted(simulated) or int(comparison.attrs["verdict"] != "agree")
+    return code or int(comparison.attrs["verdict"] != "agree")
 
 
-def _theory(
-    chosen: Phenomenon, problem: Any, algorithm: Any, times: Any, method: str | None, runs: int, seed: int
-) -> xr.Dataset:
-    method = known("method", method or chosen.analytic.METHODS[0], chosen.analytic.METHODS)
+def _method(chosen: Phenomenon, method: str | None) -> str:
+    methods = chosen.analytic.METHODS
+    return known("method", methods[0] if method is None else method, methods)
+
+
+def _theory(chosen: Phenomenon, asked: Question, times: Any, method: str) -> xr.Dataset:
     given = {}
     if method in getattr(chosen.analytic, "METHODS_ON_DATA", ()):
-        given["data"] = chosen.simulations.sample(problem, runs=runs, seed=seed)
-    answer: xr.Dataset = chosen.analytic.solve(problem, algorithm, times, method=method, **given)
+        given["data"] = chosen.simulations.sample(asked.problem, **dict(asked.ensemble))
+    answer: xr.Dataset = chosen.analytic.solve(asked.problem, asked.algorithm, times, method=method, **given)
     return answer
-
-
-def _same_step(
-    chosen: Phenomenon, problem: Any, algorithm: Any, theory: xr.Dataset, method: str | None
-) -> tuple[Any, xr.Dataset]:
-    """Give both the step that theory takes by default: their own defaults differ at finite size."""
-    if getattr(algorithm, "learning_rate", 0.0) is not None or "learning_rate" not in theory:
-        return algorithm, theory
-    fixed = type(algorithm)(**{**algorithm.model_dump(), "learning_rate": float(theory["learning_rate"])})
-    return fixed, chosen.analytic.solve(
-        problem, fixed, theory["time"].values, method=method or chosen.analytic.METHODS[0]
-    )
 
 
 def _runs(
-    chosen: Phenomenon, problem: Any, algorithm: Any, times: Any, simulation: str | None, **options: Any
-) -> xr.Dataset:
-    method = known("simulation", simulation or chosen.simulations.METHODS[0], chosen.simulations.METHODS)
-    answer: xr.Dataset = chosen.simulations.simulate(
-        problem, algorithm, times, method=method, progress=sys.stderr.isatty(), **options
-    )
-    return answer
-
-
-def _interrupted(answer: xr.Dataset) -> int:
-    """Return the exit code of an interrupted ensemble, after saying what was kept; 0 for a complete one."""
-    if not answer.attrs.get("cancelled"):
-        return 0
-    kept = int((answer["outcome"] == "finished").sum())
-    print(f"dynamics: interrupted; {kept} of {answer.sizes['run']} runs were finished and kept", file=sys.stderr)
-    return 130
-
-
-def _as_json(comparison: xr.Dataset) -> str:
-    attrs = {
-        key: comparison.attrs[key] for key in ("verdict", "method", "runs", "values_compared", "false_alarm", "notes")
-    }
-    return json.dumps({**attrs, "variables": summarize(comparison)}, indent=2)
+    chosen: Phenomenon, asked: Question, times: Any, simulation: str | None, on_divergence: str
+) -> tuple[xr.Dataset, int]:
+    """Return the runs and an exit code: of an interrupted ensemble what is finished (if anything), and 130."""
+    methods = chosen.simulations.METHODS
+    method = known("simulation", methods[0] if simulation is None else simulation, methods)
+    options = dict(asked.ensemble) | dict(asked.options or ())
+    options |= {"on_divergence": on_divergence, "progress": sys.stderr.isatty()}
+    try:
+        return chosen.simulations.simulate(asked.problem, asked.algorithm, times, method=method, **options), 0
+    except Interrupted as stopped:
+        if not (stopped.partial["outcome"] == "finished").any():
+            raise
+        print(f"dynamics: {stopped}", file=sys.stderr)
+        return stopped.partial, INTERRUPTED
 
 
 def _draw(comparison: xr.Dataset, path: Path, *, overwrite: bool) -> None:

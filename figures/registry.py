@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 
 import dynamics
 from dynamics.errors import known
+from dynamics.results import versions
 from figures.phenomena import phenomena
 from figures.style import captioned, styled
 
@@ -101,7 +103,7 @@ def reproduce(name: str, *, preset: Preset = "quick", seed: int = 0) -> Reproduc
         raise ArithmeticError(f"{name} does not show its effect, {effect}; seed {seed}, preset {preset}")
     data.attrs |= {
         "figure": name, "paper": chosen.paper, "title": chosen.title, "preset": preset, "seed": seed,
-        "version": dynamics.__version__, "effect": str(effect),
+        "version": dynamics.__version__, "libraries": json.dumps(versions()), "effect": str(effect),
     }  # fmt: skip
     with styled():
         picture = chosen.draw(data)

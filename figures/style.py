@@ -84,6 +84,10 @@ def captioned(figure: Figure, caption: str) -> None:
 
 def _wrapped(text: str, width: int) -> str:
     """Break lines between words, never within a formula, whose commands count for about one letter each."""
+    return "\n".join(_wrapped_line(line, width) for line in text.splitlines())
+
+
+def _wrapped_line(text: str, width: int) -> str:
     lines, length = [""], 0
     for word in re.findall(r"(?:\$[^$]*\$|\S)+", text):
         shown = len(re.sub(r"\\[a-zA-Z]+|[${}^_\\]", "", word)) + word.count("\\")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -14,12 +15,17 @@ from dynamics.errors import ParameterError
 from dynamics.parameters import check_whole
 from dynamics.threads import single_threaded
 
-__all__ = ["check_memory", "check_workers", "run_all"]
-
-#: Largest working memory of a call, in bytes: what would need more is refused before anything is allocated.
-MEMORY_BUDGET = 8 * 2**30
+__all__ = ["check_runs", "check_workers", "raise_if_set", "run_all"]
 
 T = TypeVar("T")
+
+
+def check_runs(runs: int, first_run: int) -> range:
+    """Return the run numbers, first_run to first_run + runs - 1; a stream's address has 32 bits for each."""
+    count, first = check_whole("runs", runs, at_least=1), check_whole("first_run", first_run, at_least=0)
+    if first + count > 2**32:
+        raise ParameterError(f"first_run + runs must be at most 2^32, the number of streams; got {first + count}")
+    return range(first, first + count)
 
 
 def check_workers(workers: int | None) -> int:
@@ -29,12 +35,6 @@ def check_workers(workers: int | None) -> int:
     if hasattr(os, "sched_getaffinity"):  # not on every system
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def check_memory(numbers: int, what: str) -> None:
-    """Refuse a call whose ``numbers`` double-precision values exceed the memory budget; ``what`` is the advice."""
-    if 8 * numbers > MEMORY_BUDGET:
-        raise ParameterError(f"{what}: this would need {8 * numbers:,} bytes, allowed are {MEMORY_BUDGET:,}")
 
 
 def run_all(
@@ -48,24 +48,39 @@ def run_all(
     """
     stop = threading.Event()
     interrupted = False
-    futures: list[Future[T]] = []
+    results: list[T | None] = [None] * len(runs)
     with (
         single_threaded(),
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(runs), desc=label, unit="run", disable=not progress) as bar,
     ):
+        pending: dict[Future[T], int] = {}
+        places = iter(range(len(runs)))
         try:
-            futures.extend(pool.submit(one, run, stop) for run in runs)
-            for future in futures:
-                future.result()
-                bar.update()
+            while True:
+                # a few at a time: a million futures would need a gigabyte
+                for place in itertools.islice(places, 4 * workers - len(pending)):
+                    pending[pool.submit(one, runs[place], stop)] = place
+                if not pending:
+                    break
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    results[pending[future]] = future.result()
+                    del pending[future]
+                    bar.update()
         except KeyboardInterrupt:
             interrupted = True
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-    results = [_finished(future) for future in futures]
-    return results + [None] * (len(runs) - len(results)), interrupted
+    for future, place in pending.items():
+        results[place] = _finished(future)
+    return results, interrupted
+
+
+def raise_if_set(stop: threading.Event) -> None:
+    """End a run (CancelledError) whose ensemble has been asked to stop; long runs call it now and then."""
+    if stop.is_set():
+        raise CancelledError
 
 
 def _finished(future: Future[T]) -> T | None:

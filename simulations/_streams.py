@@ -10,7 +10,10 @@ __all__ = ["Source", "stream"]
 
 
 class Source(IntEnum):
-    """Where randomness comes from. Each source has a stream of its own: one can vary while the others stay."""
+    """Where randomness comes from. Each source has a stream of its own: one can vary while the others stay.
+
+    The numbers are part of what a seed means: append new sources, never change one.
+    """
 
     INPUTS = 0
     TEACHER = 1

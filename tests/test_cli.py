@@ -1,18 +1,23 @@
 """The command line: exit codes, one-line errors, files, times, and what Ctrl-C leaves behind."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analytic.double_descent import edges
 from dynamics.algorithms import GradientDescent, GradientFlow
-from dynamics.double_descent import TwoScale
-from dynamics.errors import ParameterError
+from dynamics.double_descent import TeacherStudent, TwoScale
+from dynamics.errors import Interrupted, ParameterError
+from dynamics.parameters import PositiveVector, parameter
 from figures import load
 from figures.cli import run
-from figures.times import read_times
+from figures.time_texts import read_times
 
+ROOT = Path(__file__).parents[1]
 SMALL = ["--samples", "24", "--dimension", "16", "--fast", "8", "--condition-number", "5", "--noise", "0.2"]
 QUESTION = ["double-descent", *SMALL, "--runs", "12", "--times", "1,10,100"]
 
@@ -90,6 +95,17 @@ def test_compare_draws_a_picture(tmp_path):
         (["compare", "double-descent", "--times", "3,2"], "strictly increasing"),
         (["compare", "double-descent", "--times", "1:10"], "first:last:count"),
         (["compare", "double-descent", "--times", "nan"], "finite"),
+        (["compare", "double-descent", "--times", "1:10:1e12"], "with a count of 2 to 1000000"),
+        (["compare", "double-descent", "--times", "1:10:nan"], "with a count of 2 to 1000000"),
+        (["compare", "double-descent", "--times", "1,2:5"], "or numbers with commas; got '1,2:5'"),
+        (["compare", "double-descent", "--runs", "2.5"], "runs (number of independent runs) must be a whole number"),
+        (["compare", "double-descent", "--seed", "-1"], "seed (seed of all random streams) must be at least 0"),
+        (["compare", "double-descent", "--teacher", "mean"], "must be 'sampled' or 'averaged'; got 'mean'"),
+        (["compare", "double-descent", "--method", ""], "method must be one of exact"),
+        (["compare", "double-descent", "--out", "a.png", "--picture", "a.png"], "out and picture must be two files"),
+        (["figure", "fig3x", "--seed", "1"], "figure must be one of"),
+        (["figure", "fig3"], "did you mean double-descent/fig3?"),
+        (["figure", "double-descent/fig3", "--seed", "1.5"], "seed must be a whole number"),
         (["compare", "double-descent", "--times", ""], "first:last:count"),
         (["solve", "double-descent", "--out", "missing/folder/a.nc"], "folder that can be written"),
         (["solve", "double-descent"], "--out"),
@@ -108,6 +124,63 @@ def test_bad_input_is_one_line_and_exit_code_2(words, said, capsys, tmp_path, mo
     assert error.startswith("dynamics: ")
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_on_request_and_a_code_of_its_own_for_faults(capsys, monkeypatch):
+    assert run(["compare", "double-descent", "--noise", "-1", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+    def fault(*_, **__):
+        raise TypeError("a fault of the program")
+
+    monkeypatch.setattr("figures.comparison.compare", fault)
+    assert run(["compare", *QUESTION]) == 70
+    assert "a fault of the program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("problem", ["two-scale", "teacher-student", "power-law-teacher-student"])
+@pytest.mark.parametrize("algorithm", ["gradient-flow", "gradient-descent"])
+def test_every_problem_and_algorithm_with_nothing_but_defaults(problem, algorithm, capsys):
+    words = [
+        "compare",
+        "double-descent",
+        "--problem",
+        problem,
+        "--algorithm",
+        algorithm,
+        "--times",
+        "1,10",
+        "--runs",
+        "1e1",
+    ]
+    assert run(words) == 0
+    assert capsys.readouterr().out.startswith("agree: exact against eigenbasis, 10 runs")
+    assert run([*words, "--teacher", "averaged"]) == 0
+    assert run([*words, "--method", "finite"]) == 0
+
+
+def test_a_problem_with_a_required_parameter(capsys, monkeypatch):
+    class Given(TeacherStudent):
+        """The same, but the variances must be given."""
+
+        variances: PositiveVector = parameter(symbol="s_b^2", meaning="variance of the features in each block")
+
+    import dynamics.double_descent as layer
+
+    monkeypatch.setattr(layer, "PROBLEMS", (*layer.PROBLEMS, Given))
+    words = ["compare", "double-descent", "--problem", "given", "--times", "1,10", "--runs", "10"]
+    assert run([*words, "--help"]) == 0
+    assert "variance of the features in each block" in capsys.readouterr().out
+    assert run(words) == 2
+    assert "variances" in capsys.readouterr().err
+
+
+def test_help_needs_no_theory_and_no_pictures():
+    code = "import sys; from figures.cli import run; run(['compare', 'double-descent', '--help']); "
+    heavy = ("matplotlib", "xarray", "scipy.stats", "analytic.double_descent")
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_unstable_step_is_refused_with_its_bound(capsys):
@@ -152,16 +225,19 @@ def test_help_of_a_question_lists_the_declared_parameters(capsys):
 def test_interrupted_ensemble_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     import simulations.double_descent as layer
 
-    complete = layer.simulate
+    complete, kept = layer.simulate, 5
 
     def interrupted(*arguments, **options):
         answer = complete(*arguments, **options)
-        outcome = answer["outcome"].copy(data=["finished"] * 5 + ["cancelled"] * 7)
-        return answer.assign(outcome=outcome).assign_attrs(cancelled=1)
+        outcome = answer["outcome"].copy(data=["finished"] * kept + ["cancelled"] * (12 - kept))
+        raise Interrupted("interrupted; some runs were finished and are kept", partial=answer.assign(outcome=outcome))
 
     monkeypatch.setattr(layer, "simulate", interrupted)
     assert run(["simulate", *QUESTION, "--out", str(tmp_path / "part.nc")]) == 130
-    assert "5 of 12 runs were finished and kept" in capsys.readouterr().err
-    assert load(tmp_path / "part.nc").attrs["cancelled"] == 1
+    assert "some runs were finished and are kept" in capsys.readouterr().err
+    assert (load(tmp_path / "part.nc")["outcome"] == "cancelled").sum() == 7
     assert run(["compare", *QUESTION]) == 130
     assert "7 of 12 runs cancelled" in capsys.readouterr().out
+    kept = 0
+    assert run(["simulate", *QUESTION, "--out", str(tmp_path / "none.nc")]) == 130
+    assert not (tmp_path / "none.nc").exists()

@@ -106,7 +106,7 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
         (TwoScale, {"condition_number": 0.5}, "condition_number (ratio of the singular values of fast and slow "
          "features) must be at least 1; got 0.5"),
         (TwoScale, {"condition_number": 1e51}, "condition_number (ratio of the singular values of fast and slow "
-         "features) must be at most 1e+50; got 1e+51"),
+         "features) must be at most 1e+20; got 1e+51"),
         (GradientFlow, {"rates": [0.5, 0]}, "rates (relative learning rate of each block, all above 0; "
          "none means 1) must be at least 1e-50; got 0 at index 1"),
         (GradientDescent, {"l2": math.nan}, "l2 (L2 penalty on the weights) must be a finite number; got nan"),
@@ -161,15 +161,6 @@ def test_blocks_that_do_not_fit(values, words):
     assert all(word in message for word in words)
     assert message.startswith(f"{words[0]} ({declarations(TeacherStudent)[words[0]].meaning}) must ")
     assert message.count(words[0]) == 1
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_rates_and_l2_exclude_each_other(algorithm):
-    message = refusal(algorithm, rates=[0.5, 2], l2=0.25)
-    assert "rates and l2 cannot be combined" in message
-    assert "(0.5, 2.0)" in message
-    assert "0.25" in message
-    assert algorithm(rates=[0.5, 2]).rates == (0.5, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -348,11 +339,11 @@ def test_power_law_exponents_have_a_lower_bound():
         assert "must be at least 0; got -0.1" in refusal(PowerLawTeacherStudent, **{name: -0.1})
 
 
-@pytest.mark.parametrize(("dimension", "most"), [(1, 332), (10, 100), (1000, 100 / 3), (10**5, 20)])
-def test_power_law_variances_stay_above_1e_100(dimension, most):
-    """d^-a >= 1e-100 up to the rounding of a = 100 / log10(d), 100 log(10) eps; at d = 1 the bound of d = 2 holds."""
+@pytest.mark.parametrize(("dimension", "most"), [(1, 166), (10, 50), (1000, 50 / 3), (10**5, 10)])
+def test_power_law_variances_stay_above_1e_50(dimension, most):
+    """d^-a >= 1e-50 up to the rounding of a = 50 / log10(d), 50 log(10) eps; at d = 1 the bound of d = 2 holds."""
     problem = PowerLawTeacherStudent(dimension=dimension, variance_exponent=most)
-    assert problem.blocks.variance[-1] >= 1e-100 * (1 - 1e-13)
+    assert problem.blocks.variance[-1] >= 1e-50 * (1 - 1e-13)
     message = refusal(PowerLawTeacherStudent, dimension=dimension, variance_exponent=most + 1)
     assert message.startswith("variance_exponent (decay exponent of the feature variances) must be at most ")
     assert f"at dimension = {dimension}" in message

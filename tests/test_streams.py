@@ -11,7 +11,9 @@ from scipy import stats
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from dynamics import ParameterError
-from simulations._ensemble import check_memory, check_workers, run_all
+from dynamics.memory import check_memory
+from dynamics.threads import single_threaded
+from simulations._ensemble import check_workers, run_all
 from simulations._streams import Source, stream
 
 ADDRESSES = [
@@ -66,6 +68,31 @@ def test_linear_algebra_has_one_thread_in_a_run_and_its_own_afterwards():
         assert threads() == before == {2}
 
 
+def test_blocks_that_overlap_in_threads_hold_the_limit_together():
+    """B enters while A is inside and leaves after A has left: one thread for B throughout, and two again at the end."""
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info()}
+
+    inside, left, seen = threading.Event(), threading.Event(), []
+
+    def late():
+        with single_threaded():
+            inside.set()
+            assert left.wait(30)
+            seen.append(threads())
+
+    with threadpool_limits(2):
+        other = threading.Thread(target=late)
+        with single_threaded(), single_threaded():
+            other.start()
+            assert inside.wait(30)
+        left.set()
+        other.join()
+        assert seen == [{1}]
+        assert threads() == {2}
+
+
 def test_an_error_in_a_run_surfaces_and_stops_the_rest():
     started = []
 
@@ -80,6 +107,22 @@ def test_an_error_in_a_run_surfaces_and_stops_the_rest():
     with pytest.raises(ParameterError, match="planted"):
         run_all(one, range(50), workers=2, progress=False, label="")
     assert max(started) < 5
+
+
+def test_an_error_surfaces_before_earlier_runs_have_ended():
+    started = []
+
+    def one(run, stop):
+        started.append(run)
+        if run == 0:
+            assert stop.wait(30)
+        if run == 1:
+            raise ParameterError("planted")
+        return run
+
+    with pytest.raises(ParameterError, match="planted"):
+        run_all(one, range(500), workers=2, progress=False, label="")
+    assert max(started) < 50
 
 
 def test_ctrl_c_keeps_what_is_finished():

@@ -1,6 +1,6 @@
 """Theory of epoch-wise double descent in a linear teacher-student model (arXiv 2112.03215, and exactly)."""
 
-from analytic.double_descent._exact import edges
+from analytic.double_descent._exact import edges, settled
 from analytic.double_descent._infinite import bayes_error, critical_noise, infinite_condition_number, winning_minimum
 from analytic.double_descent._phenomenology import (
     OptimalStopping,
@@ -29,6 +29,7 @@ __all__ = [
     "optimal_stopping",
     "published_ridge",
     "ridge",
+    "settled",
     "shrinkage",
     "solve",
     "winning_minimum",

@@ -62,10 +62,10 @@ def _ellipse(origin: float, low: float, high: float, height: float, count: int) 
 def _frame(spectrum: Spectrum, slowest: float) -> tuple[float, float, float]:
     """Return origin and ends [low, high] in u; ``slowest`` is the longest flow time asked for."""
     left, right = spectrum.edges()
-    if spectrum.alpha != 1.0 and math.log(right / left) <= math.log(max(right * slowest, 2.0)):
+    if left > 0.0 and math.log(right / left) <= math.log(max(right * slowest, 2.0)):
         return 0.0, math.log(left), math.log(right)
     origin = -1.0 / max(slowest, 1.0 / right)
-    return origin, math.log((left if spectrum.alpha > 1.0 else 0.0) - origin), math.log(right - origin)
+    return origin, math.log((left if spectrum.surplus > 0.0 else 0.0) - origin), math.log(right - origin)
 
 
 def _scalar_error(nodes: Nodes, filters: Filters, points: Array) -> float:
@@ -81,7 +81,9 @@ def _scalar_error(nodes: Nodes, filters: Filters, points: Array) -> float:
     return float(max(errors)) if np.isfinite(errors).all() else math.inf
 
 
-def choose_nodes(spectrum: Spectrum, filters: Filters, slowest: float, accuracy: float) -> tuple[Nodes, float, bool]:
+def choose_nodes(
+    spectrum: Spectrum, filters: Filters, slowest: float, accuracy: float, *, rounding: float = 0.0
+) -> tuple[Nodes, float, bool]:
     """Return nodes that integrate ``filters`` to ``accuracy``, the error estimated, and whether they enclose z = 0.
 
     Parameters
@@ -91,7 +93,10 @@ def choose_nodes(spectrum: Spectrum, filters: Filters, slowest: float, accuracy:
     slowest : float
         The longest flow time among the times (step size times steps).
     accuracy : float
-        Largest allowed error of the scalar rule; it bounds the error of R and, within a factor of about 2, of E_G.
+        Largest allowed error of the scalar rule; it bounds the error of R and, within a small factor, of E_G (where
+        E_G is above 1, relative to it).
+    rounding : float
+        What the filters themselves are off by: an error below it is accepted where more nodes do not lower it.
 
     Raises
     ------
@@ -103,7 +108,7 @@ def choose_nodes(spectrum: Spectrum, filters: Filters, slowest: float, accuracy:
     bottom = max(left, right * math.exp(low - high))
     points = np.geomspace(bottom, right, 25)
     if origin != 0.0:
-        points = np.concatenate([[0.0], points]) if spectrum.alpha <= 1.0 else points
+        points = np.concatenate([[0.0], points]) if spectrum.surplus <= 0.0 else points
     best = math.inf
     for height in _HEIGHTS:
         count = max(48, math.ceil(7.2 / height * (high - low)))
@@ -115,6 +120,8 @@ def choose_nodes(spectrum: Spectrum, filters: Filters, slowest: float, accuracy:
                 return nodes, error, origin != 0.0
             best = min(best, error)
             if not error < 0.5 * previous:  # no longer converging: a flatter ellipse, or rounding
+                if error <= rounding:
+                    return nodes, error, origin != 0.0
                 break
             previous, count = error, math.ceil(1.3 * count)
     raise ParameterError(
@@ -127,7 +134,7 @@ def contour(spectrum: Spectrum, nodes: Nodes, encloses_zero: bool) -> Contour:
     """Solve for zeta at every node by marching from the right end, and put the null space in as a real node."""
     zeta = _march(spectrum, nodes)
     z, q = nodes.z, nodes.weight * zeta / nodes.z
-    if spectrum.alpha < 1.0 and not encloses_zero:
+    if spectrum.surplus < 0.0 and not encloses_zero:
         null = spectrum.null_zeta()
         z, zeta, q = np.append(z, 0.0), np.append(zeta, null), np.append(q, null / 2.0)
     return Contour(spectrum, z, zeta, q)
@@ -137,7 +144,7 @@ def _march(spectrum: Spectrum, nodes: Nodes) -> Array:
     """Return zeta at every node."""
     variance, fraction, _ = spectrum.blocks
     found = np.empty(nodes.z.size, dtype=np.complex128)
-    lost = march(variance, fraction, spectrum.alpha - 1.0, nodes.right, nodes.z, found)
+    lost = march(variance, fraction, spectrum.alpha, spectrum.surplus, nodes.right, nodes.z, found)
     if lost >= 0:
         raise ArithmeticError(
             f"the resolvent could not be followed to z = {nodes.z[lost]}; please report this spectrum: {spectrum!r}"

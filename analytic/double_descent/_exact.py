@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic.double_descent._allowance import neglected
 from analytic.double_descent._contour import choose_nodes, contour
 from analytic.double_descent._kernels import Curves, Kernels, kernels
 from analytic.double_descent._spectrum import Spectrum, merged
 from dynamics.algorithms import GradientDescent, GradientFlow
-from dynamics.double_descent import Problem, trained_blocks
+from dynamics.double_descent import Problem, check_problem, trained_blocks
 from dynamics.errors import ParameterError
 from dynamics.filters import spectral_filters
-from dynamics.schedules import Schedule, values_at
+from dynamics.memory import check_memory
+from dynamics.parameters import check_between
+from dynamics.schedules import Schedule, sum_of, values_at
 from dynamics.threads import single_threaded
 
 __all__ = [
+    "ASYMPTOTIC",
     "Evaluation",
     "asymptotic_learning_rate",
+    "check_accuracy",
     "edges",
     "evaluate",
     "exact",
     "limit_and_correction",
-    "neglected",
     "prepare",
+    "settled",
     "spectrum_of",
 ]
 
 Array = NDArray[Any]
 Filters = Callable[[Array, Array], tuple[Array, Array]]
 
+#: The methods of ``solve`` that are made here.
+ASYMPTOTIC = ("exact", "next_order")
+#: Of the check at h = 1, where the null space's zeta is of order d/n.
+_ROUNDING = 1e-14
+#: Smallest n/d: below it the integrals lose too many digits, and no limit is near.
+_FEWEST = 1e-6
+
 
 def spectrum_of(problem: Problem, algorithm: GradientFlow | GradientDescent | None = None) -> Spectrum:
     """Return the asymptotic spectrum as the algorithm sees it."""
+    check_problem(problem)
     blocks = problem.blocks if algorithm is None else trained_blocks(problem, algorithm)
-    return Spectrum(merged(blocks), problem.sampling_ratio)
+    if problem.sampling_ratio < _FEWEST:
+        raise ParameterError(
+            f"samples must be at least {_FEWEST:g} of the dimension for the limit; got {problem.samples} of "
+            f"{problem.dimension}"
+        )
+    surplus = (problem.samples - problem.dimension) / problem.dimension
+    return Spectrum(merged(blocks), problem.sampling_ratio, surplus)
 
 
 def edges(problem: Problem) -> tuple[float, float]:
@@ -62,23 +82,34 @@ def asymptotic_learning_rate(problem: Problem, algorithm: GradientDescent) -> fl
     Raises
     ------
     ParameterError
-        When a constant step is above the stability bound 2/((1 + a) lambda_+ + l2).
+        When constant coefficients break the stability bound, with the default step too (a > 1).
     """
     largest = spectrum_of(problem, algorithm).edges()[1]
-    if algorithm.learning_rate is None:
-        return 1.0 / (largest + float(values_at(algorithm.l2, np.zeros(1, dtype=np.int64))[0]))
-    if algorithm.scheduled:
-        return algorithm.learning_rate
-    coefficients: Any = (algorithm.learning_rate, algorithm.l2, algorithm.output_penalty)
-    step, l2, penalty = (float(value) for value in coefficients)
-    bound = 2.0 / ((1.0 + penalty) * largest + l2)
-    if step > bound:
-        raise ParameterError(
-            f"learning_rate (step size) must be at most 2/((1 + output_penalty) lambda_+ + l2) = {bound:.6g}, above "
-            f"which gradient descent diverges (lambda_+ = {largest:.6g}); got {step:g}. Lower it, or simulate with "
-            "on_divergence='mark'"
-        )
+    step = algorithm.step_size(largest)
+    if not algorithm.scheduled and (broken := algorithm.broken_bound(step, largest, 1)):
+        raise ParameterError(f"{broken}. Lower it, or simulate with on_divergence='mark'")
     return step
+
+
+def settled(
+    problem: Problem, algorithm: GradientFlow | GradientDescent, method: str = "exact"
+) -> GradientFlow | GradientDescent:
+    """Return the algorithm with the step size that ``learning_rate=None`` stands for in theory, 1/(lambda_+ + l2).
+
+    What is to be compared needs the same number on both sides: left open, each run takes its own sample's. The other
+    methods of ``solve`` leave it open themselves: for given data it is the sample's own, too, and the published formula
+    has no step size.
+
+    Examples
+    --------
+    >>> from dynamics.double_descent import TwoScale
+    >>> algorithm = settled(TwoScale(samples=400, dimension=100, condition_number=1), GradientDescent())
+    >>> round(algorithm.learning_rate, 9)  # lambda_+ = 9
+    0.111111111
+    """
+    if isinstance(algorithm, GradientFlow) or algorithm.learning_rate is not None or method not in ASYMPTOTIC:
+        return algorithm
+    return algorithm.model_copy(update={"learning_rate": asymptotic_learning_rate(problem, algorithm)})
 
 
 class Evaluation(NamedTuple):
@@ -91,6 +122,11 @@ class Evaluation(NamedTuple):
     quadrature_error: float
 
 
+def check_accuracy(accuracy: float) -> float:
+    """Return the accuracy asked for, or say what is allowed."""
+    return check_between("accuracy", "largest error of the contour integrals", accuracy, 1e-14, 1e-3)
+
+
 def prepare(
     problem: Problem,
     algorithm: GradientFlow | GradientDescent,
@@ -100,27 +136,46 @@ def prepare(
     correction: bool = True,
 ) -> Evaluation:
     """Choose a contour that serves all ``times`` to ``accuracy``, and evaluate the kernels on it."""
-    if not 1e-14 <= accuracy <= 1e-3:
-        raise ParameterError(
-            f"accuracy (largest error of the contour integrals) must be in [1e-14, 1e-3]; got {accuracy!r}"
-        )
-    step: Any = asymptotic_learning_rate(problem, algorithm) if isinstance(algorithm, GradientDescent) else None
-    fastest = 1.0 if step is None else float(values_at(step, np.arange(1)).max())
+    accuracy = check_accuracy(accuracy)
+    step = asymptotic_learning_rate(problem, algorithm) if isinstance(algorithm, GradientDescent) else None
+    spectrum = spectrum_of(problem, algorithm)
 
     def filters(eigenvalues: Array, at: Array) -> tuple[Array, Array]:
         return spectral_filters(algorithm, eigenvalues, at, step)
 
-    slowest = fastest * float(times[-1])
-    return evaluate(spectrum_of(problem, algorithm), filters, times, slowest, accuracy=accuracy, correction=correction)
+    slowest = float(_flow_times(step, times[-1:])[0])
+    # a schedule is stepped one by one, each step with its rounding
+    rounding = 4.0 * np.finfo(float).eps * float(times[-1]) if algorithm.scheduled else 0.0
+    try:
+        return evaluate(spectrum, filters, times, slowest, accuracy=accuracy, correction=correction, rounding=rounding)
+    except ParameterError as error:  # a schedule may be unstable for a while only, and then often can be integrated
+        broken = ""
+        if step is not None and isinstance(algorithm, GradientDescent):
+            broken = algorithm.broken_bound(step, spectrum.edges()[1], int(times[-1]))
+        if not broken:
+            raise
+        raise ParameterError(f"{broken}. Lower it, or simulate ({error})") from None
+
+
+def _flow_times(step: float | Schedule | None, times: Array) -> Array:
+    """Return flow time: the sum of the step sizes until each of ``times`` (itself for a flow, whose step is None)."""
+    if not isinstance(step, Schedule):
+        flow: Array = (1.0 if step is None else step) * np.asarray(times, dtype=np.float64)
+        return flow
+    ends = np.asarray(times, dtype=np.int64)
+    pieces = [sum_of(step, begin, end) for begin, end in itertools.pairwise([0, *ends.tolist()])]
+    return np.cumsum(pieces)
 
 
 def evaluate(
-    spectrum: Spectrum, filters: Filters, times: Array, slowest: float, *, accuracy: float, correction: bool
-) -> Evaluation:
+    spectrum: Spectrum, filters: Filters, times: Array, slowest: float, *, accuracy: float, correction: bool,
+    rounding: float = 0.0,
+) -> Evaluation:  # fmt: skip
     """Evaluate the kernels for any ``filters(eigenvalues, times) -> (f, h)``; ``slowest`` is the longest flow time."""
     few = times[np.unique(np.linspace(0, times.size - 1, 40).astype(int))]
     with single_threaded():
-        nodes, error, encloses = choose_nodes(spectrum, lambda x: filters(x, few), slowest, accuracy)
+        nodes, error, encloses = choose_nodes(spectrum, lambda x: filters(x, few), slowest, accuracy, rounding=rounding)
+        check_memory(6 * times.size * nodes.z.size, "times must be fewer")
         around = contour(spectrum, nodes, encloses)
         limit = kernels(around, correction=False)
         next_order = kernels(around, correction=True) if correction else None
@@ -128,7 +183,7 @@ def evaluate(
     # at h = 1 the exact answer is R = 0 and bias = <c>: a wrong zeta anywhere shows here
     mean_power = spectrum.blocks.mean_power
     slip = max(abs(float(untrained.alignment[0])), abs(float(untrained.bias[0]) - mean_power))
-    if not slip <= 10.0 * accuracy * max(1.0, mean_power):
+    if not slip <= 10.0 * accuracy * max(1.0, mean_power) + _ROUNDING / spectrum.alpha:
         raise ArithmeticError(
             f"the contour integral misses its check by {slip:.1e}; please report this spectrum: {spectrum!r}"
         )
@@ -159,13 +214,11 @@ def exact(
     """
     ready = prepare(problem, algorithm, times, accuracy=accuracy)
     curves, corrections = limit_and_correction(problem, ready, times)
-    step, l2 = 1.0, algorithm.l2
-    if isinstance(algorithm, GradientDescent):
-        step = float(values_at(asymptotic_learning_rate(problem, algorithm), np.arange(1))[0])
-    with np.errstate(divide="ignore"):  # time 0 is an infinite penalty
-        penalties = 1.0 / (step * np.asarray(times, dtype=np.float64)) + (
-            0.0 if isinstance(l2, Schedule) else float(l2)
-        )
+    step = asymptotic_learning_rate(problem, algorithm) if isinstance(algorithm, GradientDescent) else None
+    # of a scheduled penalty the smallest one counts
+    l2 = np.minimum.accumulate(values_at(algorithm.l2, times)) if isinstance(algorithm.l2, Schedule) else algorithm.l2
+    with np.errstate(divide="ignore", over="ignore"):  # time 0 is an infinite penalty
+        penalties = 1.0 / _flow_times(step, times) + l2
     remaining = neglected(problem, ready.spectrum, curves, corrections, penalties)
     numerical = ready.quadrature_error * max(1.0, ready.spectrum.blocks.mean_power + problem.noise**2)
     answer = {}
@@ -186,41 +239,3 @@ def limit_and_correction(
         limit, first = ready.limit.curves(f, h), ready.correction.curves(f, h)
     corrections = {name: item / problem.dimension for name, item in _errors(problem, first, 0.0).items()}
     return _errors(problem, limit, ready.spectrum.blocks.mean_power), corrections
-
-
-def neglected(
-    problem: Problem, spectrum: Spectrum, curves: dict[str, Array], corrections: dict[str, Array], penalties: Array
-) -> dict[str, Array]:
-    """Estimate the terms beyond 1/d of each curve, where training has gone as far as ridge at ``penalties``.
-
-    The expansion is in g = D/(d (1 - D)) with D = df2(zeta, zeta)/alpha at the ridge's zeta: without penalty at n > d
-    it is 1/(n - d), and E_G is exactly the limit times 1 + g + g^2 + ...; at n = d it grows without end as the penalty
-    goes to 0. Two g^2 of what is still to learn, and twice the square of the largest first correction, are allowed for.
-    """
-    g = _expansion_parameter(problem, spectrum, penalties)
-    power = problem.blocks.mean_power
-    unlearned = np.abs(power - curves["alignment"])
-    size = {"alignment": unlearned, "norm": 2.0 * (unlearned + curves["generalization_error"])}
-    scale = {"generalization_error": power / 2.0, "training_error": (power + problem.noise**2) / 2.0}
-    rest = {}
-    for name, known in corrections.items():
-        whole = scale.get(name, power)
-        squared = 2.0 * float(np.abs(known).max()) ** 2 / whole if whole > 0 else 0.0
-        rest[name] = 2.0 * g**2 * np.abs(size.get(name, curves[name])) + squared
-    return rest
-
-
-def _expansion_parameter(problem: Problem, spectrum: Spectrum, penalties: Array) -> Array:
-    """Return g over the penalties, by interpolation along the explicit map zeta -> penalty."""
-    finite = penalties[np.isfinite(penalties)]
-    if not finite.size:
-        return np.zeros(penalties.shape)
-    null = spectrum.null_zeta() if spectrum.alpha < 1.0 else 0.0
-    low = max(finite.min() / spectrum.alpha, 1e-12 * spectrum.blocks.variance[-1])
-    high = (finite.max() + spectrum.mean(spectrum.blocks.variance)) / spectrum.alpha
-    zeta = null + np.geomspace(low, high, 300)
-    variance = spectrum.blocks.variance
-    df2 = spectrum.mean((variance / (variance + zeta[:, None])) ** 2)
-    g = df2 / (spectrum.denominator(zeta, zeta) * problem.dimension)
-    found = np.interp(np.log(np.maximum(penalties, low)), np.log(-spectrum.z(zeta)), np.log(g))
-    return np.where(np.isfinite(penalties), np.exp(found), 0.0)

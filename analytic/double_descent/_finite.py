@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamics.algorithms import GradientDescent, GradientFlow
-from dynamics.double_descent import Problem
+from dynamics.double_descent import Problem, check_conditioning, trained_blocks
 from dynamics.errors import ParameterError
 from dynamics.filters import spectral_filters
-from dynamics.schedules import values_at
+from dynamics.results import rebuild
 from dynamics.threads import single_threaded
 
 if TYPE_CHECKING:
@@ -35,27 +35,50 @@ def finite(
 
     (arXiv 2112.03215, eqs. 9-10, extended to any teacher power, to E_T and to n < d). ``learning_rate=None`` is each
     sample's own 1/(largest eigenvalue + l2). ``<name>_error`` bounds the rounding: d eps times the ratio of the largest
-    to the smallest singular value that is not zero, relative to the curve at t = 0.
+    to the smallest singular value that is not zero, relative to the larger of the curve and the labels' variance.
     """
-    if data is None or "inputs" not in data:
-        raise ParameterError(
-            "data must be given for method 'finite', with the variable inputs; simulations.double_descent.sample makes "
-            "it"
-        )
-    inputs = np.asarray(data["inputs"], dtype=np.float64)
-    expected = (problem.samples, problem.dimension)
-    if inputs.ndim != 3 or inputs.shape[1:] != expected:
-        raise ParameterError(f"data.inputs must have shape (runs, {expected[0]}, {expected[1]}); got {inputs.shape}")
-    if not np.isfinite(inputs).all():
-        raise ParameterError("data.inputs must be finite")
+    trained_blocks(problem, algorithm)  # refuses rates that do not fit
+    check_conditioning(problem)
+    inputs = _inputs(problem, data)
     with single_threaded():
         runs = [_one(problem, algorithm, times, x) for x in inputs]
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
 
+def _inputs(problem: Problem, data: object) -> Array:
+    """Return the inputs (run, sample, direction) of the data, or say what is wrong with them."""
+    import xarray as xr
+
+    if not isinstance(data, xr.Dataset) or "inputs" not in data:
+        raise ParameterError(
+            "data must be given for method 'finite': a Dataset with the variable inputs, as "
+            f"simulations.double_descent.sample makes it; got {type(data).__name__}"
+        )
+    found, dims = data["inputs"], ("run", "sample", "direction")
+    sizes = (found.sizes.get("run", 0), problem.samples, problem.dimension)
+    if found.dims != dims or found.shape != sizes or sizes[0] == 0:
+        raise ParameterError(
+            f"data.inputs must have the dimensions {dims} with at least one run, {sizes[1]} samples and {sizes[2]} "
+            f"directions; got {dict(found.sizes)}"
+        )
+    if found.dtype.kind not in "iuf" or not np.isfinite(found.values).all() or not found.any(dims[1:]).all():
+        raise ParameterError("data.inputs must be finite numbers, not all 0 in any run")
+    if "problem" in data.attrs:
+        other = rebuild(data.attrs["problem"])
+        if not isinstance(other, Problem) or not np.array_equal(_per_direction(other)[0], _per_direction(problem)[0]):
+            raise ParameterError(f"data must be drawn for the variances of {problem!r}; they were drawn for {other!r}")
+    return np.asarray(found.values, dtype=np.float64)
+
+
+def _per_direction(problem: Problem) -> tuple[Array, Array]:
+    """Return variance and teacher power of each direction, each (d,)."""
+    counts = problem.directions()
+    return np.repeat(problem.blocks.variance, counts), np.repeat(problem.blocks.power, counts)
+
+
 def _one(problem: Problem, algorithm: GradientFlow | GradientDescent, times: Array, inputs: Array) -> dict[str, Array]:
     n, d = inputs.shape
-    s2, power = (np.repeat(values, problem.directions()) for values in (problem.blocks.variance, problem.blocks.power))
+    s2, power = _per_direction(problem)
     if algorithm.rates is not None:
         rates = np.repeat(np.asarray(algorithm.rates), problem.directions())
         inputs, s2 = inputs * np.sqrt(rates), s2 * rates
@@ -64,9 +87,9 @@ def _one(problem: Problem, algorithm: GradientFlow | GradientDescent, times: Arr
     eigenvalues[: singular.size] = singular**2
     step: Any = None
     if isinstance(algorithm, GradientDescent):
-        step = algorithm.learning_rate
-        if step is None:
-            step = 1.0 / (eigenvalues[0] + float(values_at(algorithm.l2, np.zeros(1, dtype=np.int64))[0]))
+        step = algorithm.step_size(float(eigenvalues[0]))
+        if broken := algorithm.broken_bound(step, float(eigenvalues[0]), int(times[-1])):
+            raise ParameterError(f"{broken}. Lower it, or simulate with on_divergence='mark'")
     f, h = spectral_filters(algorithm, eigenvalues, times, step)
     features, target = (v * s2) @ v.T, (v * (power / s2)) @ v.T
     sigma2 = problem.noise**2
@@ -80,5 +103,6 @@ def _one(problem: Problem, algorithm: GradientFlow | GradientDescent, times: Arr
         "generalization_error": twice / 2.0,
         "training_error": left / (2.0 * n),
     }
-    rounding = d * np.finfo(float).eps * singular[0] / singular[-1] * (mean_power + sigma2)
-    return curves | {f"{name}_error": np.full(times.size, rounding) for name in curves}
+    rounding = d * np.finfo(float).eps * singular[0] / singular[-1]
+    errors = {f"{name}_error": rounding * np.maximum(np.abs(curves[name]), mean_power + sigma2) for name in curves}
+    return curves | errors

@@ -17,6 +17,7 @@ from analytic.double_descent._spectrum import Spectrum, merged
 from dynamics.algorithms import GradientFlow
 from dynamics.double_descent import VARIABLES, Blocks, Problem, TwoScale, check_problem
 from dynamics.errors import ParameterError
+from dynamics.parameters import check_between
 from dynamics.results import Variable, answer
 from dynamics.times import check_times
 
@@ -174,10 +175,7 @@ def infinite_condition_number(problem: TwoScale, times: ArrayLike, *, accuracy: 
     """
     first, second = _phases(problem)
     when = np.asarray(check_times(times, GradientFlow()), dtype=np.float64)
-    if not 1e-14 <= accuracy <= 1e-3:
-        raise ParameterError(
-            f"accuracy (largest difference between two node counts) must be in [1e-14, 1e-3]; got {accuracy!r}"
-        )
+    accuracy = check_between("accuracy", "largest difference between two node counts", accuracy, 1e-14, 1e-3)
     noise, slow = problem.noise**2, second.width
     before = slow + _iso(first, when, noise + slow, accuracy)
     after = _second_error(problem, _iso(second, when / problem.condition_number**2, noise, accuracy), noise)
@@ -254,7 +252,8 @@ def winning_minimum(problem: TwoScale) -> str:
     >>> winning_minimum(TwoScale(samples=150, dimension=100, fast=50, noise=0.8))
     'second'
     """
-    return "second" if problem.noise < critical_noise(problem) else "first"
+    critical = critical_noise(problem)
+    return "second" if problem.noise < critical else "first"
 
 
 def bayes_error(problem: Problem) -> float:
@@ -284,7 +283,9 @@ def bayes_error(problem: Problem) -> float:
         return 0.0
     # directions that teach nothing drop out: the same problem in dimension share * d
     inputs = Blocks(share * power[taught], fraction[taught] / share, power[taught])
-    spectrum = Spectrum(merged(inputs), problem.sampling_ratio / share)
+    ratio = problem.sampling_ratio / share
+    surplus = ratio - 1.0 if share < 1.0 else (problem.samples - problem.dimension) / problem.dimension
+    spectrum = Spectrum(merged(inputs), ratio, surplus)
     zeta = spectrum.zeta_of_penalty(problem.noise**2)
     variance = spectrum.blocks.variance
     return float(spectrum.mean(variance * (zeta / (variance + zeta)))) / 2.0

@@ -95,7 +95,7 @@ def kernels(contour: Contour, *, correction: bool) -> Kernels:
         constant = Curves(*np.zeros(5))
     else:
         resolvent = -r
-        constant = Curves(*np.array([spectrum.blocks.mean_power, 0.0, 0.0, 0.0, spectrum.alpha - 1.0]))
+        constant = Curves(*np.array([spectrum.blocks.mean_power, 0.0, 0.0, 0.0, spectrum.surplus]))
     # c/s2 resolvent, with the part that integrates to zero left out of the limit: zeta r/s2 = 1/s2 - r
     fit = zeta[:, None] * (resolvent * power / s2) if correction else power * r
     weight = q * z / zeta  # dz/(2 pi i)
@@ -123,7 +123,7 @@ def _u(spectrum: Spectrum, one: _Points, two: _Points) -> Array:
     s2 = spectrum.blocks.variance
     rest = one.zeta * spectrum.mean(one.powers[1])
     cross = two.zeta * _pair_mean(spectrum, s2, one.powers[1], two.powers[1])
-    pairs: Array = spectrum.alpha / ((spectrum.alpha - 1.0) + rest[:, None] + cross)
+    pairs: Array = spectrum.alpha / (spectrum.surplus + rest[:, None] + cross)
     return pairs
 
 

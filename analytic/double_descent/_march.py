@@ -60,7 +60,9 @@ def _newton(
 
 
 @kernel
-def march(variance: Array, fraction: Array, excess: float, right: float, nodes: Array, found: Array) -> int:
+def march(
+    variance: Array, fraction: Array, alpha: float, excess: float, right: float, nodes: Array, found: Array
+) -> int:
     """Fill ``found`` with zeta at each of ``nodes`` and return -1, or the node that could not be reached.
 
     Starts at the real point ``right`` of the spectrum, where Newton from -z/alpha - max s2 (1 + 1/alpha) converges
@@ -68,7 +70,6 @@ def march(variance: Array, fraction: Array, excess: float, right: float, nodes: 
     30 %, Newton stayed near the predictor, and the result is on the physical branch (Im z > 0 > Im zeta, df2(zeta,
     conj zeta) < alpha); otherwise a shorter one is tried.
     """
-    alpha = excess + 1.0
     z = complex(right)
     zeta = complex(-right / alpha - variance.max() * (1.0 + 1.0 / alpha))
     zeta, _ = _newton(variance, fraction, excess, z, zeta, np.inf)

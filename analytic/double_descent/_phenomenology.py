@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from analytic.double_descent._exact import prepare, spectrum_of
-from analytic.double_descent._ridge import ridge
+from analytic.double_descent._ridge import limit_error
 from dynamics.algorithms import Algorithm, GradientFlow
-from dynamics.double_descent import VARIABLES, Problem, TeacherStudent, TwoScale, check_pair, trained_blocks
+from dynamics.double_descent import VARIABLES, Problem, TwoScale, check_pair
 from dynamics.errors import ParameterError
+from dynamics.parameters import check_between
 from dynamics.results import Variable, answer
 from dynamics.threads import single_threaded
 
@@ -123,9 +124,8 @@ def extrema(
     """
     flow = _flow(problem, algorithm)
     first, end = _range(problem, flow)
-    end = end if last is None else float(last)
-    if not first < end < math.inf:
-        raise ParameterError(f"last (longest flow time) must be above {first:g} and finite; got {last!r}")
+    if last is not None:
+        end = check_between("last", "longest flow time", last, first * (1 + 1e-9), 1e300)
     grid = np.geomspace(first, end, 1000)
     with single_threaded():
         course = _Course(problem, flow, grid, accuracy)
@@ -175,11 +175,10 @@ def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> f
     """
     if not isinstance(problem, TwoScale):
         raise ParameterError(f"problem must be TwoScale for a condition number; got {type(problem).__name__}")
-    if not 1.0 < largest < math.inf:
-        raise ParameterError(f"largest (largest condition number tried) must be above 1 and finite; got {largest!r}")
+    largest = check_between("largest", "largest condition number tried", largest, 1.0 + 1e-6, 1e6)
 
     def margin(log_ratio: float) -> float:
-        return _margin(TwoScale(**{**problem.model_dump(), "condition_number": math.exp(log_ratio)}))
+        return _margin(problem.model_copy(update={"condition_number": math.exp(log_ratio)}))
 
     low, high = 0.0, math.log(largest)
     if margin(high) <= 0:
@@ -234,23 +233,11 @@ def optimal_stopping(
     pairs = zip(minima["time"].values, minima["generalization_error"].values, strict=True)
     candidates += [OptimalStopping(float(time), float(error)) for time, error in pairs]
     if last is None:
-        candidates.append(OptimalStopping(math.inf, _final_error(problem, flow)))
+        candidates.append(OptimalStopping(math.inf, limit_error(spectrum_of(problem, flow), problem.noise**2, flow.l2)))
     else:
         end = np.array([float(last)])
         candidates.append(OptimalStopping(float(last), float(_Course(problem, flow, end, 1e-12).error(end)[0])))
     return min(candidates, key=lambda candidate: candidate.generalization_error)
-
-
-def _final_error(problem: Problem, flow: GradientFlow) -> float:
-    """Return E_G at tau -> infinity."""
-    if flow.l2 == 0 and problem.sampling_ratio == 1.0 and problem.noise > 0:
-        return math.inf
-    variances, fractions, power = (values.tolist() for values in trained_blocks(problem, flow))
-    trained = TeacherStudent(
-        samples=problem.samples, dimension=problem.dimension, noise=problem.noise,
-        variances=variances, fractions=fractions, teacher_power=power,
-    )  # fmt: skip
-    return float(ridge(trained, [flow.l2])["generalization_error"].item())
 
 
 def _flow(problem: Problem, algorithm: Algorithm | None) -> GradientFlow:
@@ -266,5 +253,13 @@ def _range(problem: Problem, flow: GradientFlow) -> tuple[float, float]:
     """Return flow times before anything and after everything has happened."""
     spectrum = spectrum_of(problem, flow)
     left, right = spectrum.edges()
-    slowest = left if left > 0 else 1e-3 * float(trained_blocks(problem, flow).variance.min())
-    return 0.02 / right, 200.0 / slowest
+    variance, _, power = spectrum.blocks
+    noise, mean_power = problem.noise**2, spectrum.blocks.mean_power
+    # much noise brings the minimum of a mode forward, to tau = log(1 + c alpha/noise)/L or so
+    first = 0.02 / (right * (1.0 + noise / mean_power)) if mean_power > 0 else 0.02 / right
+    if left > 0:
+        return first, 200.0 / left
+    last = 2e5 / float(variance.min())
+    if noise > 0:  # at n = d eigenvalues reach down to 0, and a mode is best at tau = c/(s2 noise)
+        last = max(last, 20.0 * float((power / variance).max()) / noise)
+    return first, last

@@ -20,7 +20,7 @@ with <g> = phi_1 g_1 + phi_2 g_2: the same numbers, without the cancellation of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,8 +30,8 @@ from analytic.double_descent._ridge import check_penalties
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import VARIABLES, Problem, TwoScale
 from dynamics.errors import ParameterError, known
+from dynamics.parameters import check_between
 from dynamics.results import answer
-from dynamics.schedules import is_constant
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -116,8 +116,7 @@ def published_ridge(
         slow = check_penalties("slow_penalties", slow_penalties, none=False)
     if slow.shape != values.shape:
         raise ParameterError(f"slow_penalties must be as many as penalties, {values.size}; got {slow.size}")
-    if not 1e-20 <= scale <= 1e20:
-        raise ParameterError(f"scale (singular value of the fast features) must be in [1e-20, 1e20]; got {scale!r}")
+    scale = check_between("scale", "singular value of the fast features", scale, 1e-20, 1e20)
     known("learn", learn, ("both", "fast", "slow"))
     if corrected and slow_penalties is not None:
         raise ParameterError("slow_penalties must be left out when corrected: the exact answer has one penalty")
@@ -130,7 +129,13 @@ def published_ridge(
             part[0] = part[0, 0]
     variables = {name: (("penalty",), curve) for name, curve in _order_parameters(problem, learned).items()}
     method = "published_corrected" if corrected else "published"
-    return answer(problem, None, variables, {"penalty": values}, kind="theory", method=method, names=VARIABLES)
+    plain = scale == 1.0 and learn == "both" and slow_penalties is None
+    variant: dict[str, Any] = (
+        {} if plain else {"variant": f"scale {scale:g}, learn {learn}, penalties of the slow block {slow.tolist()}"}
+    )
+    return answer(
+        problem, None, variables, {"penalty": values}, kind="theory", method=method, names=VARIABLES, **variant
+    )
 
 
 def _over_time(
@@ -142,7 +147,7 @@ def _over_time(
     scale = 1.0
     if isinstance(algorithm, GradientDescent):
         scale = PAPER_SCALE
-        if algorithm.learning_rate is not None or algorithm.output_penalty != 0.0 or not is_constant(algorithm.l2):
+        if algorithm.learning_rate is not None or algorithm.output_penalty != 0.0 or algorithm.scheduled:
             raise ParameterError(
                 "learning_rate and output_penalty must be left out, and l2 constant, in the published formula; got "
                 f"{algorithm!r}"

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from analytic.double_descent._exact import evaluate, limit_and_correction, neglected, spectrum_of
+from analytic.double_descent._allowance import neglected
+from analytic.double_descent._exact import evaluate, limit_and_correction, spectrum_of
 from analytic.double_descent._spectrum import Spectrum
 from dynamics.double_descent import VARIABLES, Problem, check_problem
 from dynamics.errors import ParameterError
@@ -19,7 +20,7 @@ from dynamics.times import check_increasing
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OptimalRidge", "check_penalties", "optimal_ridge", "ridge"]
+__all__ = ["OptimalRidge", "check_penalties", "limit_error", "optimal_ridge", "ridge"]
 
 Array = NDArray[Any]
 
@@ -89,7 +90,7 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
     check_problem(problem)
     values = check_penalties("penalties", penalties)
     spectrum, noise = spectrum_of(problem), problem.noise**2
-    if values[0] == 0.0 and spectrum.alpha == 1.0 and noise > 0:
+    if values[0] == 0.0 and spectrum.surplus == 0.0 and noise > 0:
         raise ParameterError(
             "penalties must be above 0 for samples = dimension and noise > 0, where the error diverges at 0; got 0"
         )
@@ -98,7 +99,7 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
     alignment = spectrum.mean(power * (s2 / (s2 + zeta[:, None])))
     twice = _twice_error(spectrum, noise, zeta)
     # zeta is 0 only without penalty at n >= d, where lambda/zeta = alpha - 1
-    shrink = np.where(zeta > 0, values / np.where(zeta > 0, zeta, 1.0), spectrum.alpha - 1.0) / spectrum.alpha
+    shrink = np.where(zeta > 0, values / np.where(zeta > 0, zeta, 1.0), spectrum.surplus) / spectrum.alpha
     curves = {
         "alignment": alignment,
         "norm": twice - spectrum.blocks.mean_power + 2.0 * alignment,
@@ -110,6 +111,13 @@ def ridge(problem: Problem, penalties: ArrayLike) -> xr.Dataset:
         problem, None, {name: (("penalty",), curve) for name, curve in curves.items()}, {"penalty": values},
         kind="theory", method="exact", names=VARIABLES,
     )  # fmt: skip
+
+
+def limit_error(spectrum: Spectrum, noise: float, penalty: float) -> float:
+    """Return E_G at one penalty and label noise of variance ``noise``; infinite where n = d, noise and no penalty."""
+    if penalty == 0.0 and spectrum.surplus == 0.0 and noise > 0.0:
+        return math.inf
+    return float(_twice_error(spectrum, noise, np.array(spectrum.zeta_of_penalty(penalty)))) / 2.0
 
 
 def _twice_error(spectrum: Spectrum, noise: float, zeta: Array) -> Array:
@@ -137,7 +145,7 @@ def _allowed_errors(problem: Problem, spectrum: Spectrum, penalties: Array) -> d
         return np.where(still, 0.0, 1.0 / whole), np.where(still, 1.0, at[:, None] / whole)
 
     # n = d without penalty and noise is learned without error at any size
-    sized = penalties > 0 if spectrum.alpha == 1.0 else np.ones(penalties.shape, dtype=bool)
+    sized = penalties > 0 if spectrum.surplus == 0.0 else np.ones(penalties.shape, dtype=bool)
     if not sized.any():
         return {}
     at = penalties[sized]
@@ -170,7 +178,7 @@ def optimal_ridge(problem: Problem) -> OptimalRidge:
     spectrum, noise = spectrum_of(problem), problem.noise**2
     if spectrum.blocks.mean_power == 0.0:
         return OptimalRidge(math.inf, 0.0)
-    null = spectrum.null_zeta() if spectrum.alpha < 1.0 else 0.0
+    null = spectrum.null_zeta() if spectrum.surplus < 0.0 else 0.0
 
     def error(log_beyond: float) -> float:
         return float(_twice_error(spectrum, noise, np.array(null + math.exp(log_beyond)))) / 2.0
@@ -180,7 +188,7 @@ def optimal_ridge(problem: Problem) -> OptimalRidge:
     best = int(np.argmin([error(point) for point in grid]))
     around = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     refined = minimize_scalar(error, bounds=around, method="bounded", options={"xatol": 1e-10})
-    if spectrum.alpha != 1.0 or noise == 0.0:
+    if spectrum.surplus != 0.0 or noise == 0.0:
         none = float(_twice_error(spectrum, noise, np.array(null))) / 2.0
         if none <= refined.fun:
             return OptimalRidge(0.0, none)

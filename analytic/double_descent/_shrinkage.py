@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dynamics.algorithms import Algorithm
 from dynamics.double_descent import VARIABLES, Problem
 from dynamics.errors import ParameterError
 from dynamics.results import Variable, answer, rebuild
@@ -34,8 +35,12 @@ def shrinkage(solution: xr.Dataset) -> xr.Dataset:
         R/Q would be rounding, keeps its length (factor 1). At w = 0 every factor gives <c>/2; there is no limit as
         t -> 0, where R/Q grows without bound because the first step, however small, has a direction.
     """
+    if not isinstance(getattr(solution, "attrs", None), dict):
+        raise ParameterError(f"solution must be a Dataset; got {type(solution).__name__}")
     problem = rebuild(solution.attrs.get("problem", ""))
-    if not isinstance(problem, Problem) or solution.attrs.get("kind") != "theory" or "norm" not in solution:
+    algorithm = rebuild(solution.attrs["algorithm"]) if "algorithm" in solution.attrs else None
+    theory = solution.attrs.get("kind") == "theory" and "alignment" in solution and "norm" in solution
+    if not theory or not isinstance(problem, Problem) or not isinstance(algorithm, Algorithm | None):
         raise ParameterError("solution must be an answer of the theory of double descent with alignment and norm")
     overlap, norm = solution["alignment"], solution["norm"]
     power = problem.blocks.mean_power
@@ -44,6 +49,7 @@ def shrinkage(solution: xr.Dataset) -> xr.Dataset:
     error = power / 2.0 - factor * overlap + factor**2 * norm / 2.0
     dims = tuple(str(dim) for dim in overlap.dims)
     values = {"factor": (dims, factor.values), "generalization_error": (dims, error.values)}
-    algorithm = rebuild(solution.attrs["algorithm"]) if "algorithm" in solution.attrs else None
     coordinates = {dim: solution[dim].values for dim in dims}
-    return answer(problem, algorithm, values, coordinates, kind="theory", method="shrinkage", names=_NAMES)
+    return answer(
+        problem, algorithm, values, coordinates, kind="theory", method="shrinkage", names=_NAMES, variant="shrunk"
+    )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analytic.double_descent._exact import asymptotic_learning_rate, exact
+from analytic.double_descent._exact import ASYMPTOTIC, asymptotic_learning_rate, check_accuracy, exact
 from analytic.double_descent._finite import finite
 from analytic.double_descent._published import published, published_corrected
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import VARIABLES, Problem, check_pair
-from dynamics.errors import known
+from dynamics.errors import ParameterError, known
 from dynamics.results import answer
 from dynamics.times import check_times
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "METHODS_ON_DATA", "solve"]
 
 #: The methods of :func:`solve`, the default first.
-METHODS = ("exact", "next_order", "finite", "published", "published_corrected")
+METHODS = (*ASYMPTOTIC, "finite", "published", "published_corrected")
 
 #: Those that answer for given data.
 METHODS_ON_DATA = ("finite",)
@@ -80,10 +80,15 @@ def solve(
     check_pair(problem, algorithm)
     when = check_times(times, algorithm)
     known("method", method, METHODS)
+    accuracy = check_accuracy(accuracy)
+    if data is not None and method not in METHODS_ON_DATA:
+        raise ParameterError(
+            f"data must be left out for method {method!r}; only {', '.join(METHODS_ON_DATA)} takes them"
+        )
     values: dict[str, Any]
     if method == "finite":
         values = finite(problem, algorithm, when, data)
-    elif method in {"exact", "next_order"}:
+    elif method in ASYMPTOTIC:
         values = exact(problem, algorithm, when, accuracy=accuracy, next_order=method == "next_order")
     else:
         formula = published if method == "published" else published_corrected
@@ -94,7 +99,7 @@ def solve(
         coordinates["run"] = data["run"].values if "run" in data.coords else np.arange(data.sizes["run"])
     variables: dict[str, tuple[tuple[str, ...], Any]]
     variables = {name: (("run", "time") if item.ndim == 2 else ("time",), item) for name, item in values.items()}
-    if isinstance(algorithm, GradientDescent) and method in {"exact", "next_order"}:
+    if isinstance(algorithm, GradientDescent) and method in ASYMPTOTIC:
         step = asymptotic_learning_rate(problem, algorithm)
         if isinstance(step, float):
             variables["learning_rate"] = ((), np.float64(step))

@@ -19,6 +19,9 @@ from dynamics.double_descent import Blocks
 
 __all__ = ["Spectrum", "merged"]
 
+#: Of a bracket in the logarithm, whose ends are bounds up to rounding.
+_WIDER = 1e-6
+
 Array = NDArray[Any]
 
 
@@ -31,10 +34,14 @@ def merged(blocks: Blocks) -> Blocks:
 
 
 class Spectrum(NamedTuple):
-    """Merged blocks and alpha = n/d, with the functions of zeta that everything is made of."""
+    """Merged blocks, alpha = n/d and surplus = (n - d)/d, with the functions of zeta that everything is made of.
+
+    The surplus is a field because it comes from whole numbers: n/d - 1 would lose its digits near n = d.
+    """
 
     blocks: Blocks
     alpha: float
+    surplus: float
 
     def mean(self, values: Array) -> Any:
         """<g>: average over directions of ``values`` whose last axis is the block."""
@@ -44,12 +51,12 @@ class Spectrum(NamedTuple):
         """Return alpha - df2(zeta, other), in a form that does not cancel at alpha = 1 and small zeta."""
         s2 = self.blocks.variance
         a, b = np.asarray(zeta)[..., None], np.asarray(other)[..., None]
-        return (self.alpha - 1.0) + self.mean(a / (s2 + a)) + self.mean(b / (s2 + b) * (s2 / (s2 + a)))
+        return self.surplus + self.mean(a / (s2 + a)) + self.mean(b / (s2 + b) * (s2 / (s2 + a)))
 
     def z(self, zeta: Any) -> Any:
         """Return z(zeta) = -zeta (alpha - df1(zeta)), in a form that does not cancel."""
         a = np.asarray(zeta)
-        return -a * ((self.alpha - 1.0) + self.mean(a[..., None] / (self.blocks.variance + a[..., None])))
+        return -a * (self.surplus + self.mean(a[..., None] / (self.blocks.variance + a[..., None])))
 
     def slope(self, zeta: Any) -> Any:
         """Return dz/dzeta = -(alpha - df2(zeta, zeta))."""
@@ -58,10 +65,14 @@ class Spectrum(NamedTuple):
     def null_zeta(self) -> float:
         """Return zeta_0 > 0 with df1(zeta_0) = alpha: the null space's node, for alpha < 1."""
         s2 = self.blocks.variance
-        # <s2/(s2+zeta)> lies between s/(s+zeta) at the smallest and at the largest s2
-        low, high = (math.log(s * (1.0 / self.alpha - 1.0)) for s in (s2.min(), s2.max()))
+        # <zeta/(s2+zeta)> lies between zeta/(s+zeta) at the smallest and at the largest s2
+        low, high = (math.log(s * (-self.surplus / self.alpha)) for s in (s2.min(), s2.max()))
         return math.exp(
-            _root(lambda y: float(self.mean(s2 / (s2 + math.exp(y)))) - self.alpha, low - 1e-9, high + 1e-9)
+            _root(
+                lambda y: 1.0 + float(self.mean(1.0 / (1.0 + s2 * math.exp(-y)))) / self.surplus,
+                low - _WIDER,
+                high + _WIDER,
+            )
         )
 
     def zeta_of_penalty(self, penalty: float) -> float:
@@ -70,12 +81,14 @@ class Spectrum(NamedTuple):
         A penalty of 0 means its limit, inf that of no learning.
         """
         if penalty == 0.0:
-            return self.null_zeta() if self.alpha < 1.0 else 0.0
+            return self.null_zeta() if self.surplus < 0.0 else 0.0
         if penalty == math.inf:
             return math.inf
         low, high = penalty / self.alpha, (penalty + self.blocks.fraction @ self.blocks.variance) / self.alpha
         zeta = math.exp(
-            _root(lambda y: -float(self.z(math.exp(y))) / penalty - 1.0, math.log(low) - 1e-9, math.log(high) + 1e-9)
+            _root(
+                lambda y: -float(self.z(math.exp(y))) / penalty - 1.0, math.log(low) - _WIDER, math.log(high) + _WIDER
+            )
         )
         for _ in range(2):  # the logarithm's rounding leaves a few units of the last digit
             zeta -= float((self.z(zeta) + penalty) / self.slope(zeta))
@@ -102,24 +115,23 @@ class Spectrum(NamedTuple):
         return float(-top * (1.0 + math.exp(_root(excess, low, high))))
 
     def _left_edge(self) -> float:
-        s2, fraction, alpha = self.blocks.variance, self.blocks.fraction, self.alpha
-        if alpha == 1.0:
+        if self.surplus == 0.0:
             return 0.0
-        if alpha > 1.0:  # zeta = -q min s2 with 0 < q < 1
-            bottom = s2[-1]
-
-            def excess(q: float) -> float:
-                return float(fraction @ (s2 / (s2 - bottom * q)) ** 2) / alpha - 1.0
-
-            q = _root(excess, 0.0, 1.0 - 0.5 * math.sqrt(fraction[-1] / alpha))
+        bottom = float(self.blocks.variance[-1])
+        if self.surplus > 0.0:  # zeta = -q min s2 with 0 < q < 1
+            q = _root(
+                lambda q: float(self.denominator(-bottom * q, -bottom * q)),
+                0.0, 1.0 - 0.5 * math.sqrt(self.blocks.fraction[-1] / self.alpha),
+            )  # fmt: skip
             return float(self.z(-bottom * q))
 
-        def shortfall(y: float) -> float:
-            return float(fraction @ (s2 / (s2 + math.exp(y))) ** 2) / alpha - 1.0
+        def rest(y: float) -> float:
+            return float(self.denominator(math.exp(y), math.exp(y)))
 
-        top = math.log(self.null_zeta())
-        low = math.log(s2[-1]) + math.log(1.0 / math.sqrt(alpha) - 1.0) - 1e-3
-        return float(self.z(math.exp(_root(shortfall, low, top))))
+        top, root = math.log(self.null_zeta()), math.sqrt(self.alpha)
+        # of the smallest variance alone: s2 (1/sqrt(alpha) - 1)
+        low = math.log(bottom * -self.surplus / (root * (1.0 + root)))
+        return float(self.z(math.exp(_root(rest, low - 1e-3, top))))
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

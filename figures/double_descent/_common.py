@@ -13,10 +13,11 @@ from analytic.double_descent import edges, solve
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import Problem
 from dynamics.times import log_steps
-from figures.cases import FALSE_ALARM
+from figures.cases import FALSE_ALARM, together
 from figures.comparison import compare
 from figures.drawing import draw_curves
 from figures.registry import Preset
+from figures.style import label
 from simulations.double_descent import simulate
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "PAPER",
     "PUBLISHED",
     "RUNS",
+    "against",
     "checked",
     "curve",
     "depth",
@@ -44,9 +46,6 @@ LITERAL_STEPS = 10_000
 #: How published curves are drawn.
 PUBLISHED: dict[str, Any] = {"linestyle": "--", "linewidth": 1.1}
 
-#: Teachers for each draw of the data where all is done in the eigenbasis, which costs little more.
-TEACHERS = 10
-
 
 def descent(problem: Problem, **options: Any) -> GradientDescent:
     """Return gradient descent at the step 1/lambda_+ of the limit, the same number for theory and every run."""
@@ -66,26 +65,42 @@ def checked(
     seed: int,
     *,
     cases: int = 1,
-    literal: bool = True,
+    literal_steps: int = LITERAL_STEPS,
 ) -> xr.Dataset:
-    """Compare exact theory with runs, as one of ``cases`` comparisons of a figure."""
-    runs, teachers = RUNS[preset], 1 if literal else TEACHERS
-    early = times[times <= LITERAL_STEPS] if literal else times[:0]
+    """Compare exact theory with runs, as one of ``cases`` of a figure: see :func:`against`.
+
+    Sampled teachers are those of literal iteration as far as ``literal_steps``; averages over them, a sharper test,
+    are taken on the same draws of the inputs in the eigenbasis.
+    """
+    averaged = simulate(problem, algorithm, times, runs=RUNS[preset], seed=seed, teacher="averaged")
+    sampled = _sampled(problem, algorithm, times, literal_steps, runs=RUNS[preset], seed=seed)
+    return against(solve(problem, algorithm, times), sampled, averaged, cases=cases)
+
+
+def against(theory: xr.Dataset, sampled: xr.Dataset, averaged: xr.Dataset, *, cases: int) -> xr.Dataset:
+    """Compare theory with runs of a sampled teacher and with averages over it, on the dimension ``teacher``."""
+    alarm = FALSE_ALARM / (2 * cases)
+    both = {"sampled": sampled, "averaged": averaged}
+    return together("teacher", {name: compare(theory, runs, false_alarm=alarm) for name, runs in both.items()})
+
+
+def _sampled(
+    problem: Problem, algorithm: GradientFlow | GradientDescent, times: NDArray[Any], literal_steps: int, **draws: Any
+) -> xr.Dataset:
+    """Iterate literally as far as asked (flow has no steps), and go on in the eigenbasis."""
+    early = times[times <= literal_steps] if algorithm.discrete else times[:0]
     late = times[early.size :]
     parts = [
-        simulate(problem, algorithm, when, runs=runs, teachers=teachers, seed=seed, method=method)
+        simulate(problem, algorithm, when, method=method, **draws)
         for method, when in (("literal", early), ("eigenbasis", late))
         if when.size
     ]
-    if any(part.attrs.get("cancelled") for part in parts):
-        raise KeyboardInterrupt
-    joined = parts[0]
-    if len(parts) > 1:
-        joined = xr.concat(
-            parts, "time", data_vars="minimal", coords="minimal", compat="override", combine_attrs="override"
-        )
-        joined.attrs["method"] = f"literal iteration (eigenbasis beyond {LITERAL_STEPS} steps)"
-    return compare(solve(problem, algorithm, times), joined, false_alarm=FALSE_ALARM / cases)
+    if len(parts) == 1:
+        return parts[0]
+    joined = xr.concat(
+        parts, "time", data_vars="minimal", coords="minimal", compat="override", combine_attrs="override"
+    )
+    return joined.assign_attrs(method=f"literal (eigenbasis beyond {literal_steps} steps)")
 
 
 def curve(data: xr.Dataset, kind: str, variable: str = "generalization_error") -> NDArray[np.float64]:
@@ -105,10 +120,10 @@ def draw_case(axes: Axes, data: xr.Dataset, colour: str, name: str) -> None:
     draw_curves(axes, data.sel(variable="generalization_error"), colour, name)
 
 
-def error_axes(axes: Axes, title: str, *, top: float = 0.5) -> None:
+def error_axes(axes: Axes, time: xr.DataArray, title: str, *, top: float = 0.5) -> None:
     """Label axes for a generalization error over time."""
     axes.set_xscale("log")
     axes.set_ylim(0.0, top)
-    axes.set_xlabel("steps $t$")
+    axes.set_xlabel(label(time))
     axes.set_ylabel("generalization error $E_G$")
     axes.set_title(title)

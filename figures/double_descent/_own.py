@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from analytic.double_descent import critical_condition_number, extrema, published_ridge, ridge, solve
 from dynamics.algorithms import GradientFlow
 from dynamics.double_descent import TwoScale
-from figures.cases import FALSE_ALARM, parameters, together
+from figures.cases import FALSE_ALARM, together
 from figures.comparison import compare
 from figures.double_descent._common import PUBLISHED, RUNS, checked, curve, depth, draw_case
 from figures.registry import Effect, Preset
-from figures.style import COLOURS, new_figure, number
+from figures.reports import parameters
+from figures.style import COLOURS, label, new_figure, number
 from simulations.double_descent import ridge as simulate_ridge
 
 
@@ -25,8 +26,6 @@ def formulas_data(preset: Preset, seed: int) -> xr.Dataset:
     problem = TwoScale(samples=110, dimension=100, fast=70, condition_number=30.0)
     penalties = np.geomspace(1e-7, 1e1, {"quick": 50, "full": 100}[preset])
     runs = simulate_ridge(problem, penalties, runs=5 * RUNS[preset], seed=seed, teacher="averaged")
-    if runs.attrs.get("cancelled"):
-        raise KeyboardInterrupt
     data = together("case", {"ridge": compare(ridge(problem, penalties), runs, false_alarm=FALSE_ALARM)})
     for name, corrected in (("published", False), ("published_corrected", True)):
         formula = published_ridge(problem, penalties, corrected=corrected)
@@ -53,26 +52,15 @@ def formulas_draw(data: xr.Dataset) -> Figure:
     """Above: E_G over the penalty; below: what is off from the exact limit."""
     figure, (top, bottom) = new_figure(2, 1, size=(7.0, 6.4), sharex=True, height_ratios=(3, 2))
     one = data.isel(case=0)
-    penalty, exact, error = data["penalty"].values, curve(one, "theory"), curve(one, "standard_error")
-    mean = curve(one, "mean")
-    for axes, base in ((top, 0.0), (bottom, exact)):
-        axes.fill_between(
-            penalty, mean - base - 2 * error, mean - base + 2 * error, color=COLOURS[0], alpha=0.25, linewidth=0
-        )
-        axes.plot(penalty[::2], (mean - base)[::2], "o", color=COLOURS[0], markersize=2.8, label="runs")
-        axes.plot(penalty, data["published"] - base, color=COLOURS[1], label="published", **PUBLISHED)
-        axes.plot(
-            penalty,
-            data["published_corrected"] - base,
-            ":",
-            color=COLOURS[2],
-            linewidth=2.4,
-            label="published, corrected",
-        )
-    top.plot(penalty, exact, color=COLOURS[0], label="exact", zorder=1)
+    corrected: dict[str, Any] = {"linestyle": ":", "linewidth": 2.4, "color": COLOURS[2]}
+    for axes, base in ((top, 0.0 * one["theory"]), (bottom, one["theory"])):
+        draw_case(axes, one.assign(theory=one["theory"] - base, mean=one["mean"] - base), COLOURS[0], "exact, and runs")
+        zero = base.sel(variable="generalization_error")
+        axes.plot(data["penalty"], data["published"] - zero, color=COLOURS[1], label="published", **PUBLISHED)
+        axes.plot(data["penalty"], data["published_corrected"] - zero, label="published, corrected", **corrected)
     top.set(xscale="log", ylabel="generalization error $E_G$")
     top.legend()
-    bottom.set(xlabel=r"L2 penalty $\lambda$", ylabel="$E_G$ minus exact")
+    bottom.set(xlabel=label(data["penalty"]), ylabel="$E_G$ minus exact")
     return figure
 
 
@@ -85,7 +73,7 @@ def threshold_data(preset: Preset, seed: int) -> xr.Dataset:
     table = np.array([[[_threshold(n, p, noise) for p in fast] for n in samples] for noise in noises])
     at = TwoScale(samples=200, dimension=100, fast=50, condition_number=2.0 * _threshold(200, 50, 0.3), noise=0.3)
     times = np.geomspace(1e-2, 1e4, 60)
-    data = together("case", {"check": checked(at, GradientFlow(), times, preset, seed, literal=False)})
+    data = together("case", {"check": checked(at, GradientFlow(), times, preset, seed)})
     data = data.assign_coords(
         noise=("noise", noises, {"symbol": r"\sigma"}),
         sampling_ratio=("sampling_ratio", samples / 100.0, {"symbol": r"\alpha = n/d"}),
@@ -146,9 +134,7 @@ def landscape_data(preset: Preset, seed: int) -> xr.Dataset:
         stations += [(ratio, time, kind) for time, kind in zip(found["time"].values, found["kind"].values, strict=True)]
     shown = (3.0, 30.0, 300.0)
     compared = {
-        ratio: checked(
-            TwoScale(condition_number=ratio, **base), GradientFlow(), times, preset, seed, cases=3, literal=False
-        )
+        ratio: checked(TwoScale(condition_number=ratio, **base), GradientFlow(), times, preset, seed, cases=3)
         for ratio in shown
     }
     data = together("condition_number", compared, symbol=r"\kappa")
@@ -159,14 +145,14 @@ def landscape_data(preset: Preset, seed: int) -> xr.Dataset:
     data.attrs["caption"] = (
         f"{parameters(problem, without=('condition_number',))}. Gradient flow. Left: exact generalization error over "
         "flow time and condition number, with its minima (white) and maxima (orange) in time. Right: three cuts with "
-        "runs."
+        "runs, averaged over teachers."
     )
     return data
 
 
 def landscape_effect(data: xr.Dataset) -> Effect:
     """Measure the second descent at kappa = 300 in theory and runs."""
-    found = min(depth(curve(data.sel(condition_number=300.0), kind)) for kind in ("theory", "mean"))
+    found = min(depth(curve(data.sel(condition_number=300.0, teacher="averaged"), kind)) for kind in ("theory", "mean"))
     return Effect("depth of the second descent at kappa = 300, theory and runs", found, 0.03)
 
 
@@ -186,13 +172,13 @@ def landscape_draw(data: xr.Dataset) -> Figure:
             color=colour,
             markersize=2.5,
         )
-    left.set(xscale="log", yscale="log", xlabel=r"flow time $\tau$", ylabel=r"condition number $\kappa$")
+    left.set(xscale="log", yscale="log", xlabel=label(data["time"]), ylabel=r"condition number $\kappa$")
     left.grid(visible=False)
     for colour, ratio in zip(COLOURS, data["condition_number"].values, strict=False):
-        draw_case(right, data.sel(condition_number=ratio), colour, rf"$\kappa = {number(ratio)}$")
+        draw_case(right, data.sel(condition_number=ratio, teacher="averaged"), colour, rf"$\kappa = {number(ratio)}$")
     right.set(
         xscale="log",
-        xlabel=r"flow time $\tau$",
+        xlabel=label(data["time"]),
         ylabel="generalization error $E_G$",
         title="exact (line), runs (points)",
     )

@@ -11,10 +11,21 @@ from matplotlib.figure import Figure
 from analytic.double_descent import PAPER_SCALE, edges, published_ridge, ridge, solve
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import TwoScale
-from figures.cases import FALSE_ALARM, agreement, parameters, together
-from figures.comparison import compare
-from figures.double_descent._common import PUBLISHED, RUNS, checked, curve, depth, descent, draw_case, error_axes, steps
+from figures.cases import agreement, together
+from figures.double_descent._common import (
+    PUBLISHED,
+    RUNS,
+    against,
+    checked,
+    curve,
+    depth,
+    descent,
+    draw_case,
+    error_axes,
+    steps,
+)
 from figures.registry import Effect, Preset
+from figures.reports import parameters
 from figures.style import COLOURS, new_figure, number
 from simulations.double_descent import ridge as simulate_ridge
 
@@ -34,7 +45,7 @@ def figure_1_data(preset: Preset, seed: int) -> xr.Dataset:
     for which in ("both", "fast", "slow"):
         formula = published_ridge(problem, penalties, scale=PAPER_SCALE, learn=which)
         data[f"published_{which}"] = ("time", formula["generalization_error"].values[-2:0:-1])
-    data["exact_both"] = ("time", curve(data.isel(case=0), "theory"))
+    data["exact_both"] = ("time", curve(data.isel(case=0, teacher=0), "theory"))
     # slow features that practically never learn, and fast ones that have learned before the first step
     step = 1.0 / edges(problem)[1]
     fast = solve(problem, GradientDescent(learning_rate=step, rates=(1.0, 1e-30)), times)
@@ -55,7 +66,7 @@ def figure_1_data(preset: Preset, seed: int) -> xr.Dataset:
 
 def figure_1_effect(data: xr.Dataset) -> Effect:
     """Measure the second descent in the exact curve and in the mean of the runs."""
-    found = min(depth(curve(data.isel(case=0), kind)) for kind in ("theory", "mean"))
+    found = min(depth(curve(data.isel(case=0).sel(teacher="sampled"), kind)) for kind in ("theory", "mean"))
     return Effect("depth of the second descent, theory and runs", found, 0.05)
 
 
@@ -66,10 +77,10 @@ def figure_1_draw(data: xr.Dataset) -> Figure:
     for colour, which in zip(COLOURS, ("fast", "slow"), strict=False):
         left.plot(time, data[f"exact_{which}"], color=colour, label=f"{which} features only")
         left.plot(time, data[f"published_{which}"], color=colour, **PUBLISHED)
-    draw_case(right, data.isel(case=0), COLOURS[2], "both")
+    draw_case(right, data.isel(case=0).sel(teacher="sampled"), COLOURS[2], "both")
     right.plot(time, data["published_both"], color=COLOURS[2], label="published", **PUBLISHED)
-    error_axes(left, "(a) one block at a time: exact (line), published (dashed)")
-    error_axes(right, "(b) both blocks: exact (line), runs (points)")
+    error_axes(left, data["time"], "(a) one block at a time: exact (line), published (dashed)")
+    error_axes(right, data["time"], "(b) both blocks: exact (line), runs (points)")
     for axes in (left, right):
         axes.legend()
     return figure
@@ -88,12 +99,11 @@ def figure_3_data(preset: Preset, seed: int) -> xr.Dataset:
         formula = published_ridge(problem, 2.0 / times[::-1], slow_penalties=4.0 / times[::-1])
         published.append(formula["generalization_error"].values[::-1])
     parts = {"gradient descent": trained, "ridge at 2/t": penalized}
-    both = {(f"{kind}, condition number", ratio): one for kind, cases in parts.items() for ratio, one in cases.items()}
     joined = [together("condition_number", cases, symbol=r"\kappa") for cases in parts.values()]
     data = xr.concat(joined, xr.DataArray(list(parts), dims="training", name="training"), combine_attrs="drop")
-    data.attrs = agreement(both)
+    data.attrs = agreement(data, joined)
     data["published"] = (("condition_number", "time"), np.array(published))
-    exact = data["theory"].sel(variable="generalization_error", training="ridge at 2/t")
+    exact = data["theory"].sel(variable="generalization_error", training="ridge at 2/t", teacher="sampled")
     off = abs(data["published"] - exact).max("time")
     data.attrs["caption"] = (
         f"{parameters(problem, without=('condition_number',))}, $\\kappa$ as in the legend. Left: gradient descent at "
@@ -107,17 +117,18 @@ def figure_3_data(preset: Preset, seed: int) -> xr.Dataset:
 def _ridge_over_time(problem: TwoScale, times: Any, preset: Preset, seed: int) -> xr.Dataset:
     """Compare exact ridge at penalty 2/t with runs, on the axis t."""
     penalties = 2.0 / times[::-1]
-    runs = simulate_ridge(problem, penalties, runs=RUNS[preset], seed=seed)
-    if runs.attrs.get("cancelled"):
-        raise KeyboardInterrupt
-    comparison = compare(ridge(problem, penalties), runs, false_alarm=FALSE_ALARM / 6)
+    sampled, averaged = (
+        simulate_ridge(problem, penalties, runs=RUNS[preset], seed=seed, teacher=teacher)
+        for teacher in ("sampled", "averaged")
+    )
+    comparison = against(ridge(problem, penalties), sampled, averaged, cases=6)
     backwards = comparison.isel(penalty=slice(None, None, -1)).rename(penalty="time")
-    return backwards.assign_coords(time=("time", times, {"symbol": "t", "long_name": "time"}))
+    return backwards.assign_coords(time=("time", times, {"symbol": "t", "long_name": "steps"}))
 
 
 def figure_3_effect(data: xr.Dataset) -> Effect:
     """Measure the second descent at kappa = 50, trained or with ridge, in theory and runs."""
-    middle = data.sel(condition_number=50.0)
+    middle = data.sel(condition_number=50.0, teacher="sampled")
     found = [depth(curve(middle.isel(training=index), kind)) for index in (0, 1) for kind in ("theory", "mean")]
     return Effect("depth of the second descent at kappa = 50, theory and runs, descent and ridge", min(found), 0.01)
 
@@ -127,10 +138,11 @@ def figure_3_draw(data: xr.Dataset) -> Figure:
     figure, panels = new_figure(1, 2, size=(9.5, 4.6), sharey=True)
     for axes, training in zip(panels, data["training"].values, strict=True):
         for colour, ratio in zip(COLOURS, data["condition_number"].values, strict=False):
-            draw_case(axes, data.sel(training=training, condition_number=ratio), colour, rf"$\kappa = {number(ratio)}$")
+            one = data.sel(training=training, condition_number=ratio, teacher="sampled")
+            draw_case(axes, one, colour, rf"$\kappa = {number(ratio)}$")
             if training != data["training"].values[0]:
                 axes.plot(data["time"], data["published"].sel(condition_number=ratio), color=colour, **PUBLISHED)
-        error_axes(axes, str(training))
+        error_axes(axes, data["time"], str(training))
         axes.legend(title="exact (line), runs (points)")
     panels[1].plot([], [], color="#555555", label="published", **PUBLISHED)
     panels[1].legend(title="exact (line), runs (points)")
@@ -145,16 +157,17 @@ def figure_4_data(preset: Preset, seed: int) -> xr.Dataset:
     for ratio in ratios:
         problem = TwoScale(samples=110, dimension=100, fast=70, condition_number=ratio)
         algorithm = descent(problem)
-        compared[ratio] = checked(problem, algorithm, times, preset, seed, cases=len(ratios), literal=False)
+        compared[ratio] = checked(problem, algorithm, times, preset, seed, cases=len(ratios), literal_steps=300)
         published.append(solve(problem, GradientDescent(), times, method="published"))
     data = together("condition_number", compared, symbol=r"\kappa")
     for name in ("alignment", "norm", "generalization_error"):
         data[f"published_{name}"] = (("condition_number", "time"), np.array([one[name].values for one in published]))
-    exact = data["theory"].sel(variable="generalization_error")
+    exact = data["theory"].sel(variable="generalization_error", teacher="averaged")
     off = abs(data["published_generalization_error"] - exact).max("time")
     data.attrs["caption"] = (
         f"{parameters(problem, without=('condition_number',))}, $\\kappa$ as in the legend. {STEP} Left: twice the "
-        "error, $1 - 2R + Q$, as a map, and the paths of the student. The published curves are off the exact ones by "
+        "error, $1 - 2R + Q$, as a map, and the paths of the student. The runs drawn are averaged over "
+        "teachers. The published curves are off the exact ones by "
         f"up to {', '.join(f'{value:.3f}' for value in off.values)}: at $\\kappa = 7$ they miss the double descent "
         "altogether."
     )
@@ -163,7 +176,7 @@ def figure_4_data(preset: Preset, seed: int) -> xr.Dataset:
 
 def figure_4_effect(data: xr.Dataset) -> Effect:
     """Measure the second descent at kappa = 7 in theory and runs; the published curve has none."""
-    seven = data.sel(condition_number=7.0)
+    seven = data.sel(condition_number=7.0, teacher="averaged")
     if depth(seven["published_generalization_error"].values) > 1e-9:
         return Effect("monotone published curve at kappa = 7", 0.0, 1.0)
     found = min(depth(curve(seven, kind)) for kind in ("theory", "mean"))
@@ -177,7 +190,7 @@ def figure_4_draw(data: xr.Dataset) -> Figure:
     image = plane.pcolormesh(r, q, 1.0 - 2.0 * r + q, cmap="Greys", vmin=0.0, vmax=2.5, shading="auto", rasterized=True)
     figure.colorbar(image, ax=plane, label="$1 - 2R + Q = 2 E_G$")
     for colour, ratio in zip(COLOURS, data["condition_number"].values, strict=True):
-        one = data.sel(condition_number=ratio)
+        one = data.sel(condition_number=ratio, teacher="averaged")
         path = [curve(one, "theory", name) for name in ("alignment", "norm")]
         plane.plot(*path, color=colour)
         plane.plot(path[0][-1], path[1][-1], "o", color=colour, markersize=5)
@@ -187,6 +200,6 @@ def figure_4_draw(data: xr.Dataset) -> Figure:
         errors.plot(data["time"], one["published_generalization_error"], color=colour, **PUBLISHED)
     plane.set(xlabel="alignment $R$", ylabel="norm $Q$", title="path: exact (line), runs (dots), published (dashed)")
     plane.grid(visible=False)
-    error_axes(errors, "exact (line), runs (points), published (dashed)", top=0.6)
+    error_axes(errors, data["time"], "exact (line), runs (points), published (dashed)", top=0.6)
     errors.legend(ncols=3, loc="upper left")
     return figure

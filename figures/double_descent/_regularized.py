@@ -10,9 +10,10 @@ from analytic.double_descent import PAPER_SCALE, edges, shrinkage, solve
 from dynamics.algorithms import GradientDescent
 from dynamics.double_descent import TwoScale
 from dynamics.schedules import SoftplusDecay
-from figures.cases import parameters, together
+from figures.cases import together
 from figures.double_descent._common import PUBLISHED, checked, curve, depth, descent, draw_case, error_axes, steps
 from figures.registry import Effect, Preset
+from figures.reports import parameters
 from figures.style import COLOURS, new_figure, number
 
 #: The formula's singular values are half the problem's, so its penalty acts like this many times its value.
@@ -40,7 +41,7 @@ def figure_5_data(preset: Preset, seed: int) -> xr.Dataset:
     data.attrs["noise"] = problem.noise
     data.attrs["caption"] = (
         f"{parameters(problem)}. Generalization error on noisy labels, $E_G + \\sigma^2/2$, of gradient descent at the "
-        "step $1/(\\lambda_+ + \\lambda)$. $\\lambda$ is the penalty of the published formula; since its singular "
+        "step $1/(\\lambda_+ + 4\\lambda)$. $\\lambda$ is the penalty of the published formula; since its singular "
         f"values are half the problem's, theory and runs have the penalty ${PENALTY_SCALE:g}\\lambda$. The published "
         f"map is off the exact one by up to {np.abs(published - exact).max():.3f}."
     )
@@ -64,9 +65,10 @@ def _exact(problem: TwoScale, penalty: float, times: np.ndarray) -> np.ndarray:
 
 def figure_5_effect(data: xr.Dataset) -> Effect:
     """Measure the second descent at the smallest penalty in theory and runs; the largest has none."""
-    if depth(curve(data.isel(slice=0), "theory")) > 1e-3:
+    drawn = data.sel(teacher="sampled")
+    if depth(curve(drawn.isel(slice=0), "theory")) > 1e-3:
         return Effect("single descent at the largest penalty", 0.0, 1.0)
-    found = min(depth(curve(data.isel(slice=-1), kind)) for kind in ("theory", "mean"))
+    found = min(depth(curve(drawn.isel(slice=-1), kind)) for kind in ("theory", "mean"))
     return Effect("depth of the second descent at the smallest penalty, which the largest one removes", found, 0.05)
 
 
@@ -89,7 +91,7 @@ def figure_5_draw(data: xr.Dataset) -> Figure:
     figure.colorbar(image, ax=[left, middle], label=r"$E_G + \sigma^2/2$", shrink=0.9, extend="both")
     test_noise = data.attrs["noise"] ** 2 / 2.0
     for colour, penalty in zip(COLOURS, data["slice"].values, strict=False):
-        one = data.sel(slice=penalty)
+        one = data.sel(slice=penalty, teacher="sampled")
         draw_case(
             right,
             one.assign(theory=one["theory"] + test_noise, mean=one["mean"] + test_noise),
@@ -97,7 +99,7 @@ def figure_5_draw(data: xr.Dataset) -> Figure:
             rf"$\lambda = {number(penalty)}$",
         )
         right.plot(data["time"], one["published"], color=colour, **PUBLISHED)
-    error_axes(right, "(d) exact (line), runs (points), published (dashed)")
+    error_axes(right, data["time"], "(d) exact (line), runs (points), published (dashed)")
     right.set(ylim=(0.15, 0.5), ylabel=r"error on noisy labels $E_G + \sigma^2/2$")
     right.legend()
     return figure
@@ -124,7 +126,7 @@ def figure_6_data(preset: Preset, seed: int) -> xr.Dataset:
 def figure_6_effect(data: xr.Dataset) -> Effect:
     """Measure by how much the schedule lowers the peak, in theory and in the runs."""
     found = min(
-        depth(curve(data.isel(training=0), kind)) - depth(curve(data.isel(training=1), kind))
+        depth(curve(data.isel(training=0, teacher=0), kind)) - depth(curve(data.isel(training=1, teacher=0), kind))
         for kind in ("theory", "mean")
     )
     return Effect("depth of the second descent that the schedule removes, theory and runs", found, 0.03)
@@ -134,8 +136,8 @@ def figure_6_draw(data: xr.Dataset) -> Figure:
     """E_G over steps of both trainings."""
     figure, axes = new_figure(1, 1, size=(6.6, 5.0))
     for colour, name in zip(COLOURS, data["training"].values, strict=False):
-        draw_case(axes, data.sel(training=name), colour, str(name))
+        draw_case(axes, data.sel(training=name, teacher="sampled"), colour, str(name))
     axes.plot(data["time"], data["shrunk"], ":", color="#555555", label="plain, best shrinkage at each step")
-    error_axes(axes, "exact (line), runs (points)")
+    error_axes(axes, data["time"], "exact (line), runs (points)")
     axes.legend()
     return figure

@@ -9,19 +9,14 @@ import numpy as np
 
 from dynamics.algorithms import Algorithm
 from dynamics.double_descent import VARIABLES, Problem
-from dynamics.results import Variable, answer
+from dynamics.errors import Interrupted
+from dynamics.results import answer
 from simulations.double_descent._eigenbasis import Curves
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Run", "assemble"]
-
-_NAMES = {
-    **VARIABLES,
-    "outcome": Variable("o", "how the run ended: finished, diverged or cancelled"),
-    "diverged_at": Variable("t_d", "step at which the run diverged, -1 if it did not"),
-}
 
 
 class Run(NamedTuple):
@@ -41,11 +36,14 @@ def assemble(
     axis: tuple[str, Any],
     runs: range,
     teachers: int,
+    *,
+    interrupted: bool,
     **attributes: Any,
 ) -> xr.Dataset:
     """Make the answer of an ensemble; ``axis`` is the last dimension, "time" or "penalty", with its values.
 
-    A run that was not finished (None) holds nan and is "cancelled"; a diverged one holds nan from its step on.
+    A run that was not finished (None) holds nan and is "cancelled"; a diverged one holds nan from its step on. Of an
+    ensemble that was ``interrupted`` the answer comes as that of the exception (Interrupted).
     """
     name, along = axis
     curves = np.full((len(Curves._fields), len(runs), teachers, len(along)), np.nan)
@@ -78,11 +76,13 @@ def assemble(
         variables,
         coordinates,
         kind="simulation",
-        names=_NAMES,
-        independent_unit="run",
+        names=VARIABLES,
+        random_dimensions="run" if teachers == 1 else "run teacher",
         **attributes,
     )
     if (outcome != "finished").any():
         for key in Curves._fields:
             made[key].attrs["missing"] = "nan from diverged_at on in diverged runs, and in cancelled runs"
+    if interrupted:
+        raise Interrupted(f"interrupted; {finished.sum()} of {len(runs)} runs were finished and are kept", partial=made)
     return made

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamics.double_descent import VARIABLES, Problem, check_problem
+from dynamics.memory import check_memory
 from dynamics.parameters import check_whole
 from dynamics.results import Variable, answer
-from simulations._ensemble import check_memory, check_workers, run_all
+from simulations._ensemble import check_runs, check_workers, run_all
 from simulations._streams import Source, stream
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Draw", "check_run_numbers", "draw", "fresh_inputs", "per_direction", "sample"]
+__all__ = ["Draw", "draw", "fresh_inputs", "per_direction", "sample"]
 
 Array = NDArray[np.float64]
 
@@ -38,12 +39,6 @@ class Draw(NamedTuple):
     teachers: Array
     label_noise: Array
     labels: Array
-
-
-def check_run_numbers(runs: int, first_run: int) -> range:
-    """Return the run numbers, first_run to first_run + runs - 1."""
-    count, first = check_whole("runs", runs, at_least=1), check_whole("first_run", first_run, at_least=0)
-    return range(first, first + count)
 
 
 def per_direction(problem: Problem, values: Array) -> Array:
@@ -111,7 +106,7 @@ def sample(
     """
     check_problem(problem)
     problem.directions()  # refuses fractions that are no whole numbers of directions
-    numbers = check_run_numbers(runs, first_run)
+    numbers = check_runs(runs, first_run)
     seed, teachers = check_whole("seed", seed, at_least=0), check_whole("teachers", teachers, at_least=1)
     threads = check_workers(workers)
     n, d = problem.samples, problem.dimension

@@ -45,10 +45,17 @@ def ridge(
     penalties : array
         Increasing, not negative; 0 is the minimum-norm least-squares solution.
 
+    Returns
+    -------
+    Dataset
+        alignment, norm, generalization_error, training_error; per run largest_eigenvalue of X^T X, and outcome.
+
     Raises
     ------
     ParameterError
         For input that is not allowed, or penalty 0 where the smallest singular values of X are rounding errors.
+    Interrupted
+        As for :func:`simulate`.
 
     Examples
     --------
@@ -80,5 +87,5 @@ def ridge(
     results, interrupted = run_all(one, setting.runs, workers=setting.workers, progress=progress, label="ridge")
     return assemble(
         problem, None, results, ("largest_eigenvalue",), ("penalty", along), setting.runs, setting.curves_per_run,
-        method="ridge", cancelled=int(interrupted), **setting.attributes,
+        method="ridge", interrupted=interrupted, **setting.attributes,
     )  # fmt: skip

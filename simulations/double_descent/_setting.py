@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamics.double_descent import Problem, check_problem
+from dynamics.double_descent import Problem, check_conditioning, check_problem
 from dynamics.errors import ParameterError, known
-from dynamics.parameters import check_whole
-from simulations._ensemble import check_memory, check_workers
-from simulations.double_descent._data import Draw, check_run_numbers, draw, fresh_inputs, per_direction
+from dynamics.memory import check_memory
+from dynamics.parameters import Declared, check_whole, parameter
+from simulations._ensemble import check_runs, check_workers
+from simulations.double_descent._data import Draw, draw, fresh_inputs, per_direction
 from simulations.double_descent._eigenbasis import (
     Amplitudes,
     Curves,
@@ -24,9 +25,23 @@ from simulations.double_descent._eigenbasis import (
     sampled_amplitudes,
 )
 
-__all__ = ["Setting", "check_setting", "students"]
+__all__ = ["Setting", "TeacherDraws", "check_setting", "students"]
 
 Array = NDArray[np.float64]
+
+
+class TeacherDraws(Declared):
+    """How a run treats teachers and test inputs; the parameters of the same names of ``simulate``."""
+
+    teacher: Literal["sampled", "averaged"] = parameter(
+        "sampled", symbol=r"\mathrm{teacher}", meaning="sampled, or averaged in closed form"
+    )
+    teachers: int = parameter(
+        1, symbol="M", meaning="draws of teacher and label noise for each draw of the inputs", at_least=1
+    )
+    test_samples: int | None = parameter(
+        None, symbol="m", meaning="fresh inputs to measure the error on, by default exactly", at_least=1
+    )
 
 
 class Setting(NamedTuple):
@@ -73,7 +88,7 @@ def check_setting(
     """Check what describes an ensemble, its memory for ``points`` times or penalties included."""
     check_problem(problem)
     problem.directions()  # refuses fractions that are no whole numbers of directions
-    numbers = check_run_numbers(runs, first_run)
+    numbers = check_runs(runs, first_run)
     seed, teachers = check_whole("seed", seed, at_least=0), check_whole("teachers", teachers, at_least=1)
     if test_samples is not None:
         test_samples = check_whole("test_samples", test_samples, at_least=1)
@@ -83,6 +98,7 @@ def check_setting(
             raise ParameterError(f"teachers must be 1 where teacher is 'averaged'; got {teachers}")
         if test_samples is not None:
             raise ParameterError(f"test_samples needs teacher='sampled': the average is exact; got {test_samples}")
+        check_conditioning(problem)
         teachers = 0
     n, d, fresh = problem.samples, problem.dimension, test_samples or 0
     # data and its decomposition; kernels of an average; filters and outputs with their copies; fresh inputs

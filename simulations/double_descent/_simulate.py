@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import Problem, check_pair, trained_blocks
 from dynamics.errors import DivergenceError, ParameterError, known
 from dynamics.filters import MAX_SCHEDULED_STEPS, spectral_filters
+from dynamics.schedules import Schedule
 from dynamics.times import check_times
-from simulations._ensemble import run_all
+from simulations._ensemble import raise_if_set, run_all
 from simulations.double_descent._assemble import Run, assemble
 from simulations.double_descent._data import per_direction
 from simulations.double_descent._eigenbasis import decompose
@@ -88,8 +90,7 @@ def simulate(
     Dataset
         alignment, norm, generalization_error, training_error = \|Xw - y\|^2/(2n); per run largest_eigenvalue of X^T X
         (with ``rates`` P: of P^(1/2) X^T X P^(1/2)) and, for a constant step, learning_rate; outcome ("finished",
-        "diverged", "cancelled") and diverged_at (step at which its first teacher diverged, or -1). Ctrl-C ends the
-        ensemble: finished runs are kept, the others hold nan, and the attribute ``cancelled`` is 1.
+        "diverged", "cancelled") and diverged_at (step at which its first teacher diverged, or -1).
 
     Raises
     ------
@@ -97,6 +98,8 @@ def simulate(
         For input that is not allowed, a pair or method without meaning, or arrays beyond the memory budget.
     DivergenceError
         When a run diverged and ``on_divergence`` is "raise"; ``partial`` is the answer that "mark" would have given.
+    Interrupted
+        On Ctrl-C; ``partial`` is the answer with all runs that were finished, the others "cancelled" and nan.
 
     Examples
     --------
@@ -118,17 +121,20 @@ def simulate(
     _check_method(method, setting, algorithm, when)
 
     def one(run: int, stop: threading.Event) -> Run:
+        checkpoint = partial(raise_if_set, stop)
         if method == "literal":
             assert isinstance(algorithm, GradientDescent)  # _check_method has refused gradient flow
-            return _literal(setting, algorithm, when, run, stop)
-        return _eigenbasis(setting, algorithm, when, run)
+            return _literal(setting, algorithm, when, run, checkpoint)
+        return _eigenbasis(setting, algorithm, when, run, checkpoint)
 
     results, interrupted = run_all(one, setting.runs, workers=setting.workers, progress=progress, label="simulate")
-    has_step = isinstance(algorithm, GradientDescent) and isinstance(algorithm.learning_rate, float | None)
+    scalars, own = ["largest_eigenvalue"], {}
+    if isinstance(algorithm, GradientDescent) and not isinstance(algorithm.learning_rate, Schedule):
+        scalars.append("learning_rate")
+        own = {} if algorithm.learning_rate is not None else {"own_default": "learning_rate"}
     made = assemble(
-        problem, algorithm, results, ("largest_eigenvalue", "learning_rate") if has_step else ("largest_eigenvalue",),
-        ("time", when), setting.runs, setting.curves_per_run, method=method, cancelled=int(interrupted),
-        **setting.attributes,
+        problem, algorithm, results, scalars, ("time", when), setting.runs, setting.curves_per_run, method=method,
+        interrupted=interrupted, **setting.attributes, **own,
     )  # fmt: skip
     if on_divergence == "raise":
         _raise_first(setting, results, made)
@@ -165,25 +171,29 @@ def _scalars(largest: float, descent: Descent | None) -> dict[str, float]:
     return known | {"learning_rate": descent.step} if descent and isinstance(descent.step, float) else known
 
 
-def _eigenbasis(setting: Setting, algorithm: GradientFlow | GradientDescent, times: Array, run: int) -> Run:
+def _eigenbasis(
+    setting: Setting, algorithm: GradientFlow | GradientDescent, times: Array, run: int, checkpoint: Callable[[], None]
+) -> Run:
     """Train in closed form. Rates P are those of w = P^(1/2) v: v is trained at rate 1 on the features X P^(1/2)."""
     drawn, fresh = setting.draw(run)
     scale = np.sqrt(per_direction(setting.problem, trained_blocks(setting.problem, algorithm).variance))
     basis = decompose(drawn.inputs * np.sqrt(_rates(setting, algorithm)), scale)
     last = int(times[-1]) if algorithm.discrete else 0
     descent = Descent.on(algorithm, float(basis.eigenvalues[0])) if isinstance(algorithm, GradientDescent) else None
-    broken = descent.broken_bound(last) if descent else ""
-    f, h = spectral_filters(algorithm, basis.eigenvalues, times, descent and descent.step)  # type: ignore[arg-type]
+    broken = descent.broken_bound(last, checkpoint) if descent else ""
+    f, h = spectral_filters(algorithm, basis.eigenvalues, times, descent.step if descent else None, checkpoint)
     curves, diverged_at = [], []
     for squares, measured in students(setting, drawn, fresh, basis):
-        at = descent.first_divergence(basis.eigenvalues, squares, last) if descent and broken else -1
+        at = descent.first_divergence(basis.eigenvalues, squares, last, checkpoint) if descent and broken else -1
         alive = times.size if at < 0 else int(np.searchsorted(times, at))  # filters may overflow after that
         curves.append(measured(f[:alive], h[:alive]))
         diverged_at.append(at)
     return Run(curves, _first(diverged_at), _scalars(float(basis.eigenvalues[0]), descent), broken)
 
 
-def _literal(setting: Setting, algorithm: GradientDescent, times: Array, run: int, stop: threading.Event) -> Run:
+def _literal(
+    setting: Setting, algorithm: GradientDescent, times: Array, run: int, checkpoint: Callable[[], None]
+) -> Run:
     """Iterate explicitly, for one teacher after the other."""
     drawn, fresh = setting.draw(run)
     rates = _rates(setting, algorithm)
@@ -191,10 +201,10 @@ def _literal(setting: Setting, algorithm: GradientDescent, times: Array, run: in
     largest = float(np.linalg.svd(drawn.inputs * np.sqrt(rates), compute_uv=False)[0]) ** 2
     descent = Descent.on(algorithm, largest)
     done = [
-        literal(drawn.inputs, labels, weights, scale, descent, rates, times, fresh, stop)
+        literal(drawn.inputs, labels, weights, scale, descent, rates, times, fresh, checkpoint)
         for weights, labels in zip(drawn.teachers, drawn.labels, strict=True)
     ]
-    broken = descent.broken_bound(int(times[-1]))
+    broken = descent.broken_bound(int(times[-1]), checkpoint)
     return Run([curves for curves, _ in done], _first(at for _, at in done), _scalars(largest, descent), broken)
 
 

@@ -1,9 +1,7 @@
 """Extrema in time and the critical condition number."""
 
 import itertools
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,21 +12,13 @@ from analytic.double_descent import (
     extrema,
     optimal_stopping,
     ridge,
-    solve,
 )
 from analytic.double_descent._phenomenology import _Course
 from dynamics import ParameterError
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 from dynamics.results import rebuild
-
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())
-BLOCKS = {"variances": [1.0, 0.09, 0.002], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 3.1], "noise": 0.4}
-
-
-def error_at(problem, times, flow=None):
-    return solve(problem, flow or GradientFlow(), times)["generalization_error"].values
-
+from tests.double_descent.common import BLOCKS, REFERENCE, error_at
 
 # --- extrema
 

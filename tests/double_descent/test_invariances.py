@@ -10,10 +10,9 @@ from dynamics import ParameterError
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 from dynamics.schedules import StepTable
+from tests.double_descent.common import BLOCKS, CURVES
 
 CLOSE = 1e-11  #: two evaluations at the default accuracy, 1e-12 for R and a factor of a few more for the rest
-CURVES = ("alignment", "norm", "generalization_error", "training_error")
-BLOCKS = {"variances": [1.0, 0.09, 0.002], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 3.1], "noise": 0.4}
 PROBLEMS = {
     name: TeacherStudent(samples=n, dimension=10, **BLOCKS) for name, n in (("n<d", 7), ("n=d", 10), ("n>d", 17))
 }
@@ -22,10 +21,6 @@ EVERY = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 
 def largest(difference):
     return float(np.abs(difference).max())
-
-
-def replaced(problem, **values):
-    return type(problem)(**{**problem.model_dump(), **values})
 
 
 def assert_same(one, two, tolerance):
@@ -50,7 +45,7 @@ def test_blocks_may_be_split_permuted_and_empty(problem, algorithm, times):
         ([0.002, 1.0, 0.09], [0.2, 0.5, 0.3], [3.1, 0.7, 1.6]),
         ([1.0, 0.09, 0.002, 9.0], [0.5, 0.3, 0.2, 0.0], [0.7, 1.6, 3.1, 5.0]),
     ):
-        other = replaced(problem, variances=variances, fractions=fractions, teacher_power=power)
+        other = problem.model_copy(update={"variances": variances, "fractions": fractions, "teacher_power": power})
         assert edges(other) == pytest.approx(edges(problem), rel=1e-13)
         assert_same(first, solve(other, algorithm, times), CLOSE)
 
@@ -58,7 +53,7 @@ def test_blocks_may_be_split_permuted_and_empty(problem, algorithm, times):
 @EVERY
 def test_scale_of_variances_is_a_unit_of_time(problem):
     scale = 37.0
-    scaled = replaced(problem, variances=[scale * value for value in BLOCKS["variances"]])
+    scaled = problem.model_copy(update={"variances": [scale * value for value in BLOCKS["variances"]]})
     times = np.array([0.1, 3.0, 50.0, 1e4])
     one = solve(problem, GradientFlow(l2=0.02), times)
     assert_same(one, solve(scaled, GradientFlow(l2=0.02 * scale), times / scale), CLOSE)
@@ -71,7 +66,9 @@ def test_scale_of_variances_is_a_unit_of_time(problem):
 @EVERY
 @BOTH
 def test_common_scale_of_teacher_and_noise_is_the_unit_of_error(problem, algorithm, times):
-    louder = replaced(problem, teacher_power=[9 * value for value in BLOCKS["teacher_power"]], noise=3 * problem.noise)
+    louder = problem.model_copy(
+        update={"teacher_power": [9 * value for value in BLOCKS["teacher_power"]], "noise": 3 * problem.noise}
+    )
     one, nine = solve(problem, algorithm, times), solve(louder, algorithm, times)
     for name in CURVES:
         assert largest(nine[name].values - 9 * one[name].values) < 9 * CLOSE, name
@@ -81,7 +78,9 @@ def test_common_scale_of_teacher_and_noise_is_the_unit_of_error(problem, algorit
 @pytest.mark.parametrize("kind", [GradientFlow, GradientDescent])
 def test_rates_are_rescaled_variances(problem, kind):
     rates = [0.5, 2.0, 40.0]
-    rescaled = replaced(problem, variances=[s2 * rate for s2, rate in zip(BLOCKS["variances"], rates, strict=True)])
+    rescaled = problem.model_copy(
+        update={"variances": [s2 * rate for s2, rate in zip(BLOCKS["variances"], rates, strict=True)]}
+    )
     times = [1, 10, 500]
     assert_same(solve(problem, kind(rates=rates), times), solve(rescaled, kind(), times), CLOSE)
 

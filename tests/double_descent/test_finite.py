@@ -14,8 +14,8 @@ from dynamics import ParameterError
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import TeacherStudent
 from dynamics.schedules import SoftplusDecay, StepTable, values_at
+from tests.double_descent.common import CURVES
 
-CURVES = ("alignment", "norm", "generalization_error", "training_error")
 BLOCKS = {"variances": [1.0, 0.09, 0.01], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 2.5], "noise": 0.4}
 PROBLEMS = {
     name: TeacherStudent(samples=n, dimension=20, **BLOCKS) for name, n in (("n<d", 13), ("n=d", 20), ("n>d", 35))
@@ -214,8 +214,25 @@ def test_bad_data_are_refused():
         solve(problem, GradientFlow(), [1.0], method="finite", data=good.rename(inputs="outputs"))
     for inputs in (latent[None, :-1], latent[None, :, 1:], latent, latent.T[None]):
         bad = xr.Dataset({"inputs": (("run", "sample", "direction")[-inputs.ndim :], inputs)})
-        with pytest.raises(ParameterError, match=r"inputs.* shape .*13, 20"):
+        with pytest.raises(ParameterError, match=r"inputs.* 13 samples and 20 directions"):
             solve(problem, GradientFlow(), [1.0], method="finite", data=bad)
+    for renamed in ({"run": "draw"}, {"sample": "direction", "direction": "sample"}):
+        with pytest.raises(ParameterError, match="dimensions"):
+            solve(problem, GradientFlow(), [1.0], method="finite", data=good.rename(renamed))
+    with pytest.raises(ParameterError, match="at least one run"):
+        solve(problem, GradientFlow(), [1.0], method="finite", data=good.isel(run=[]))
+    for wrong in (good.astype(complex), good * 0, {"inputs": latent}, 5):
+        with pytest.raises(ParameterError, match="data"):
+            solve(problem, GradientFlow(), [1.0], method="finite", data=wrong)
+    other = problem.model_copy(update={"variances": [1.0, 0.09, 0.02]})
+    with pytest.raises(ParameterError, match=r"drawn for the variances of .* they were drawn for"):
+        solve(problem, GradientFlow(), [1.0], method="finite", data=good.assign_attrs(problem=other.to_json()))
+    quieter = problem.model_copy(update={"noise": 0.0})
+    solve(quieter, GradientFlow(), [1.0], method="finite", data=good.assign_attrs(problem=problem.to_json()))
+    with pytest.raises(ParameterError, match="data must be left out for method 'exact'; only finite"):
+        solve(problem, GradientFlow(), [1.0], data=good)
+    with pytest.raises(ParameterError, match="one per block"):
+        solve(problem, GradientFlow(rates=[1, 2]), [1.0], method="finite", data=good)
     broken = latent.copy()
     broken[3, 4] = np.nan
     with pytest.raises(ParameterError, match="finite"):

@@ -10,13 +10,7 @@ from dynamics import ParameterError
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import TeacherStudent, TwoScale
 from simulations.double_descent import simulate
-
-BLOCKS = {"variances": [1.0, 0.09, 0.002], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 3.1], "noise": 0.4}
-
-
-def error_at(problem, times, flow=None):
-    return solve(problem, flow or GradientFlow(), times)["generalization_error"].values
-
+from tests.double_descent.common import BLOCKS, error_at
 
 # --- optimal stopping
 

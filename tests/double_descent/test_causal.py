@@ -5,17 +5,15 @@ through B; m_b is the part of the teacher not yet learned, C(t, t') the correlat
 that of the residuals Xw - y, times n/d. Each value at t follows from earlier ones: nothing is solved or integrated.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from analytic.double_descent import edges, solve
 from dynamics.algorithms import GradientDescent
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
+from tests.double_descent.common import REFERENCE
 
-ENTRIES = json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())["entries"]
+ENTRIES = REFERENCE["entries"]
 IDS = [entry["params"]["id"] for entry in ENTRIES]
 
 

@@ -1,22 +1,22 @@
 """The explicit iteration: against a plain numpy loop, against the eigenbasis, and where it diverges or is stopped."""
 
+import pickle
 import signal
 import threading
-from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
 
 import simulations.double_descent._simulate as module
-from dynamics import DivergenceError
+from dynamics import DivergenceError, Interrupted
 from dynamics.algorithms import GradientDescent
 from dynamics.double_descent import TeacherStudent
 from dynamics.schedules import SoftplusDecay, StepTable
 from simulations.double_descent import sample, simulate
 from simulations.double_descent._kernels import descend
+from tests.double_descent.common import CURVES
 
 EPS = np.finfo(float).eps
-CURVES = ("alignment", "norm", "generalization_error", "training_error")
 WIDE = TeacherStudent(
     samples=13,
     dimension=20,
@@ -191,8 +191,8 @@ def test_divergence_is_an_error_by_default(method):
         simulate(TALL, algorithm, times, runs=4, seed=1, method=method)
     error = caught.value
     assert error.step == int(marked.diverged_at[first])
-    assert error.bound.startswith("learning_rate must be below 2/((1 + output_penalty) L_max + l2) = ")
-    assert f"= {2 / largest:.6g} for this sample" in error.bound
+    assert error.bound.startswith("learning_rate (step size) must be at most 2/((1 + output_penalty) L + l2) = ")
+    assert f"= {2 / largest:.6g}, above which" in error.bound
     assert "on_divergence='mark'" in str(error)
     assert error.partial.equals(marked)
 
@@ -252,17 +252,17 @@ def test_ctrl_c_keeps_the_finished_runs(monkeypatch):
     whole = simulate(TALL, GradientDescent(), [1, 50], runs=6, method="literal")
     real = module._literal
 
-    def interrupted(setting, algorithm, times, run, stop):
+    def interrupted(setting, algorithm, times, run, checkpoint):
         if run == 2:
             raise KeyboardInterrupt
-        if run > 2:
-            stop.wait(30)
-            raise CancelledError
-        return real(setting, algorithm, times, run, stop)
+        while run > 2:
+            checkpoint()
+        return real(setting, algorithm, times, run, checkpoint)
 
     monkeypatch.setattr(module, "_literal", interrupted)
-    runs = simulate(TALL, GradientDescent(), [1, 50], runs=6, method="literal", workers=1)
-    assert runs.attrs["cancelled"] == 1
+    with pytest.raises(Interrupted, match="2 of 6 runs were finished and are kept") as stopped:
+        simulate(TALL, GradientDescent(), [1, 50], runs=6, method="literal", workers=1)
+    runs = pickle.loads(pickle.dumps(stopped.value)).partial
     assert runs.outcome.values.tolist() == ["finished"] * 2 + ["cancelled"] * 4
     assert (runs.diverged_at == -1).all()
     for name in (*CURVES, "learning_rate", "largest_eigenvalue"):
@@ -284,7 +284,8 @@ def test_ctrl_c_stops_a_long_run_at_once(monkeypatch):
     # a process started in the background may have been told to ignore the signal
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        runs = simulate(TALL, GradientDescent(), [10**8], runs=1, method="literal", workers=1)
+        with pytest.raises(Interrupted) as stopped:
+            simulate(TALL, GradientDescent(), [10**8], runs=1, method="literal", workers=1)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert runs.outcome.values.tolist() == ["cancelled"]
+    assert stopped.value.partial.outcome.values.tolist() == ["cancelled"]

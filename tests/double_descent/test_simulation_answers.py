@@ -8,8 +8,8 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 from dynamics.results import rebuild
 from simulations.double_descent import ridge, sample, simulate
+from tests.double_descent.common import CURVES
 
-CURVES = ("alignment", "norm", "generalization_error", "training_error")
 TALL = TeacherStudent(
     samples=33,
     dimension=20,
@@ -55,8 +55,11 @@ def test_answer_says_where_it_came_from():
     runs = simulate(TALL, algorithm, [0, 5], runs=2, seed=17, first_run=4)
     assert runs.attrs["kind"] == "simulation"
     assert runs.attrs["method"] == "eigenbasis"
-    assert runs.attrs["independent_unit"] == "run"
-    assert (runs.attrs["seed"], runs.attrs["teacher"], runs.attrs["cancelled"]) == (17, "sampled", 0)
+    assert runs.attrs["random_dimensions"] == "run"
+    assert runs.attrs["own_default"] == "learning_rate"
+    assert "own_default" not in simulate(TALL, GradientDescent(learning_rate=0.1), [0], runs=1).attrs
+    assert simulate(TALL, algorithm, [0], runs=2, teachers=3).attrs["random_dimensions"] == "run teacher"
+    assert (runs.attrs["seed"], runs.attrs["teacher"]) == (17, "sampled")
     assert (rebuild(runs.attrs["problem"]), rebuild(runs.attrs["algorithm"])) == (TALL, algorithm)
     assert runs.run.values.tolist() == [4, 5]
     assert runs.time.dtype == np.int64

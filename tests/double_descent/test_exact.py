@@ -4,9 +4,7 @@ Stored numbers have 12 digits, so that half a unit of the last one is 5e-12 for 
 default promises 1e-12 for R and a factor of a few more for the rest. ``CLOSE`` is the sum of both.
 """
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +13,10 @@ from analytic.double_descent import edges, ridge, solve
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 from dynamics.schedules import SoftplusDecay
+from tests.double_descent.common import BLOCKS, CURVES, REFERENCE
 
 CLOSE = 1e-11
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())
-CURVES = ("alignment", "norm", "generalization_error", "training_error")
 
-BLOCKS = {"variances": [1.0, 0.09, 0.002], "fractions": [0.5, 0.3, 0.2], "teacher_power": [0.7, 1.6, 3.1], "noise": 0.4}
 PROBLEMS = {
     name: TeacherStudent(samples=n, dimension=10, **BLOCKS) for name, n in (("n<d", 7), ("n=d", 10), ("n>d", 17))
 }
@@ -39,10 +35,6 @@ ENTRY = pytest.mark.parametrize(
 
 def largest(difference):
     return float(np.abs(difference).max())
-
-
-def replaced(problem, **values):
-    return type(problem)(**{**problem.model_dump(), **values})
 
 
 def assert_same(one, two, tolerance):
@@ -184,7 +176,7 @@ def test_laplace_transform_over_time_is_ridge(problem, penalty):
     weights = step * np.exp(u - np.exp(u))
 
     def curves(rate, **changes):
-        return solve(replaced(problem, **changes), GradientFlow(), np.exp(u) / rate)
+        return solve(problem.model_copy(update=dict(**changes)), GradientFlow(), np.exp(u) / rate)
 
     def zeta(value):
         low, high = value / alpha, (value + w @ s2) / alpha
@@ -254,7 +246,7 @@ def test_end_at_as_many_samples_as_directions():
     problem = PROBLEMS["n=d"]
     noisy = solve(problem, GradientFlow(), [1e12, 1e14])["generalization_error"].values
     assert noisy[1] / noisy[0] == pytest.approx(10, rel=1e-4)
-    clean = solve(replaced(problem, noise=0.0), GradientFlow(), [1e14, 1e16, 1e26])
+    clean = solve(problem.model_copy(update={"noise": 0.0}), GradientFlow(), [1e14, 1e16, 1e26])
     left = problem.blocks.mean_power - clean["alignment"].values
     assert left[0] / left[1] == pytest.approx(10, rel=1e-4)
     for name in ("generalization_error", "training_error"):

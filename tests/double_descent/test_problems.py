@@ -22,6 +22,7 @@ from dynamics.double_descent import (
 )
 from dynamics.errors import DivergenceError, ParameterError
 from dynamics.results import Variable, answer, rebuild
+from dynamics.schedules import SoftplusDecay
 from dynamics.times import check_increasing, check_times, log_steps
 from figures import load, save
 
@@ -108,6 +109,11 @@ def test_rates_rescale_variances_only():
     np.testing.assert_array_equal(trained_blocks(problem, FLOW).variance, [2, 0.5])
     with pytest.raises(ParameterError, match=r"rates \(.*\) must be one per block, 2; got 3"):
         trained_blocks(problem, GradientFlow(rates=[1, 2, 3]))
+    for algorithm in (GradientFlow(rates=[1, 2], l2=0.25), GradientDescent(rates=[1, 2], l2=SoftplusDecay())):
+        with pytest.raises(ParameterError, match=r"rates .* combined with l2: .* got 'rates \(1\.0, 2\.0\), l2"):
+            trained_blocks(problem, algorithm)
+    with pytest.raises(ParameterError, match=r"rates .* in \[1e-60, 1e60\]"):
+        trained_blocks(problem.model_copy(update={"variances": [1e-40, 1.0]}), GradientFlow(rates=[1e-40, 1.0]))
 
 
 def test_pairs_that_have_no_meaning_here_are_refused():

@@ -13,9 +13,9 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import TeacherStudent, TwoScale
 from dynamics.schedules import SoftplusDecay
 from simulations.double_descent import ridge, sample, simulate
+from tests.double_descent.common import CURVES
 
 EPS = np.finfo(float).eps
-CURVES = ("alignment", "norm", "generalization_error", "training_error")
 WIDE = TeacherStudent(  # n < d, unequal fractions, teacher power away from 1
     samples=12,
     dimension=20,

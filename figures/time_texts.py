@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from dynamics.algorithms import Algorithm
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, shown
 from dynamics.times import check_times
 
 __all__ = ["read_times"]
 
 #: For a flow and for an iteration.
 _DEFAULTS = {False: "1e-2:1e6:100", True: "1:1e5:60"}
+_MOST = 10**6
 
 
 def read_times(text: str | None, algorithm: Algorithm) -> Any:
@@ -25,15 +26,18 @@ def read_times(text: str | None, algorithm: Algorithm) -> Any:
         When it is neither, or not allowed as times for the algorithm.
     """
     text = _DEFAULTS[algorithm.discrete] if text is None else text
-    shape = f"times must be first:last:count, evenly in the logarithm, or numbers with commas; got {text!r}"
+    shape = (
+        f"times must be first:last:count, evenly in the logarithm, with a count of 2 to {_MOST}, or numbers with "
+        f"commas; got {shown(text)}"
+    )
+    mark = ":" if ":" in text else ","
     try:
-        numbers = [float(part) for part in text.replace(":", ",").split(",")]
+        numbers = [float(part) for part in text.split(mark)]
     except ValueError:
         raise ParameterError(shape) from None
-    if ":" not in text:
+    if mark == ",":
         return check_times(numbers, algorithm)
-    if len(numbers) != 3 or not 0 < numbers[0] < numbers[1] or numbers[2] < 2 or numbers[2] != int(numbers[2]):
+    if len(numbers) != 3 or not 0 < numbers[0] < numbers[1] < np.inf or numbers[2] not in range(2, _MOST + 1):
         raise ParameterError(shape)
-    first, last, count = numbers[0], numbers[1], int(numbers[2])
-    times = np.geomspace(first, last, count)
+    times = np.geomspace(numbers[0], numbers[1], int(numbers[2]))
     return check_times(np.unique(np.rint(times)) if algorithm.discrete else times, algorithm)

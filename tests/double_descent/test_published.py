@@ -1,8 +1,5 @@
 """The published two-scale formula: transcribed right, off by what it is off, refused where it has no meaning."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,12 +9,9 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import TeacherStudent, TwoScale
 from dynamics.errors import ParameterError
 from dynamics.schedules import SoftplusDecay
+from tests.double_descent.common import REFERENCE
 
-ENTRIES = [
-    entry
-    for entry in json.loads((Path(__file__).parent / "reference" / "double_descent.json").read_text())["entries"]
-    if "paper_formula" in entry
-]
+ENTRIES = [entry for entry in REFERENCE["entries"] if "paper_formula" in entry]
 VARIABLES = ("alignment", "norm", "generalization_error")
 
 

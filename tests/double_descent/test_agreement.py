@@ -9,7 +9,7 @@ from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoS
 from dynamics.schedules import SoftplusDecay
 from dynamics.times import log_steps
 from figures import compare
-from figures.finite_size import finite_size_slope
+from figures.finite_size import slope_in_size
 from simulations.double_descent import simulate
 
 
@@ -25,11 +25,12 @@ def test_finite_size_deviation_falls_like_one_over_d():
     Higher orders change it by up to 0.1. Six standard errors beyond that: false alarm 2e-9 for each time; a deviation
     that does not fall (slope 0) or falls like d^-1/2 or d^-2 is seen with certainty.
     """
-    times, flow, pairs = np.array([100.0, 1e3, 1e5]), GradientFlow(), {}
+    times, flow, compared = np.array([100.0, 1e3, 1e5]), GradientFlow(), {}
     for d in (25, 50, 100, 200):
         problem = problem_of_size(d)
-        pairs[d] = solve(problem, flow, times), simulate(problem, flow, times, runs=1000, seed=d, teacher="averaged")
-    result = finite_size_slope(pairs)
+        drawn = simulate(problem, flow, times, runs=1000, seed=d, teacher="averaged")
+        compared[d] = compare(solve(problem, flow, times), drawn)
+    result = slope_in_size(compared, "generalization_error")
     assert (result["slope_standard_error"] < 0.06).all()
     assert (abs(result["slope"] + 1.0) <= 0.1 + 6 * result["slope_standard_error"]).all()
 
