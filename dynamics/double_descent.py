@@ -172,7 +172,7 @@ class TwoScale(Problem):
     fast: int = parameter(60, symbol="p", meaning="number of fast feature directions", at_least=0, explore=(1, 1000))
     condition_number: float = parameter(
         50.0, symbol=r"\kappa", meaning="ratio of the singular values of fast and slow features", at_least=1.0,
-        at_most=1e20, scale="log", explore=(1.0, 1e5),
+        at_most=1e12, scale="log", explore=(1.0, 1e5),
     )  # fmt: skip
 
     @model_validator(mode="after")

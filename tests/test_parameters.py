@@ -106,7 +106,7 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
         (TwoScale, {"condition_number": 0.5}, "condition_number (ratio of the singular values of fast and slow "
          "features) must be at least 1; got 0.5"),
         (TwoScale, {"condition_number": 1e51}, "condition_number (ratio of the singular values of fast and slow "
-         "features) must be at most 1e+20; got 1e+51"),
+         "features) must be at most 1e+12; got 1e+51"),
         (GradientFlow, {"rates": [0.5, 0]}, "rates (relative learning rate of each block, all above 0; "
          "none means 1) must be at least 1e-50; got 0 at index 1"),
         (GradientDescent, {"l2": math.nan}, "l2 (L2 penalty on the weights) must be a finite number; got nan"),

@@ -184,8 +184,9 @@ def evaluate(
     mean_power = spectrum.blocks.mean_power
     slip = max(abs(float(untrained.alignment[0])), abs(float(untrained.bias[0]) - mean_power))
     if not slip <= 10.0 * accuracy * max(1.0, mean_power) + _ROUNDING / spectrum.alpha:
-        raise ArithmeticError(
-            f"the contour integral misses its check by {slip:.1e}; please report this spectrum: {spectrum!r}"
+        raise ParameterError(
+            f"accuracy {accuracy:g} cannot be reached for this problem: rounding makes the integrals miss a known "
+            f"answer by {slip:.1e}; ask for {min(slip, 1e-3):.0e} or so"
         )
     return Evaluation(spectrum, limit, next_order, filters, 3.0 * (error + slip))
 

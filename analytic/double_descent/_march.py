@@ -17,13 +17,21 @@ _DEEPEST = 60
 
 @kernel
 def _map(variance: Array, fraction: Array, excess: float, zeta: complex) -> tuple[complex, complex]:
-    """Return z(zeta) and dz/dzeta; ``excess`` is alpha - 1, and neither form cancels near alpha = 1."""
-    rest, cross = 0j, 0j
+    """Return z(zeta) and dz/dzeta; ``excess`` is alpha - 1.
+
+    Blocks well below zeta count as learned by subtraction, w - w s2/(s2 + zeta): then neither form cancels where alpha
+    is the fraction of all larger blocks, be they all of them (n = d) or the fast ones (n = p).
+    """
+    counted, rest, cross = excess, 0j, 0j
     for b in range(variance.size):
-        r = 1.0 / (variance[b] + zeta)
-        rest += fraction[b] * r
-        cross += fraction[b] * variance[b] * r * r
-    inner = excess + zeta * rest
+        share = fraction[b] / (variance[b] + zeta)
+        if abs(zeta) > variance[b]:
+            counted += fraction[b]
+            rest -= share * variance[b]
+        else:
+            rest += share * zeta
+        cross += share * variance[b] / (variance[b] + zeta)
+    inner = counted + rest
     return -zeta * inner, -(inner + zeta * cross)
 
 

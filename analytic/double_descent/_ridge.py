@@ -202,7 +202,8 @@ def _log_range(spectrum: Spectrum, noise: float) -> tuple[float, float]:
     large zeta the last one at [<c s2^2> + (noise + <c>) <s2^2>/alpha]/<c s2>, or within the blocks' variances.
     """
     s2, _, power = spectrum.blocks
-    share = min(1e-6, 1e-2 * noise / power.max()) if noise > 0 else 1e-6
+    # at zeta = 1e-200 an error can no longer be told from none
+    share = min(1e-6, max(1e-2 * noise / power.max(), 1e-200)) if noise > 0 else 1e-6
     low = share * s2[-1] / max(spectrum.alpha, 1.0)
     squares = (
         spectrum.mean(power * s2**2) + (noise + spectrum.blocks.mean_power) * spectrum.mean(s2**2) / spectrum.alpha

@@ -119,11 +119,13 @@ class Spectrum(NamedTuple):
             return 0.0
         bottom = float(self.blocks.variance[-1])
         if self.surplus > 0.0:  # zeta = -q min s2 with 0 < q < 1
-            q = _root(
-                lambda q: float(self.denominator(-bottom * q, -bottom * q)),
-                0.0, 1.0 - 0.5 * math.sqrt(self.blocks.fraction[-1] / self.alpha),
-            )  # fmt: skip
-            return float(self.z(-bottom * q))
+            # each variance takes at most q/(1 - q) (1 + 1/(1 - q)), less than 4 q for q < 1/4, from the surplus
+            y = _root(
+                lambda y: float(self.denominator(-bottom * math.exp(y), -bottom * math.exp(y))),
+                math.log(min(self.surplus, 1.0) / 4.0),
+                math.log(1.0 - 0.5 * math.sqrt(self.blocks.fraction[-1] / self.alpha)),
+            )
+            return float(self.z(-bottom * math.exp(y)))
 
         def rest(y: float) -> float:
             return float(self.denominator(math.exp(y), math.exp(y)))
