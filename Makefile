@@ -28,10 +28,11 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q --doctest-modules --doctest-glob=README.md README.md dynamics analytic simulations figures
+	$(BIN)/pytest -q README.md dynamics analytic simulations figures
 
 bench: .venv/installed
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/double_descent_speed.py benchmarks/finite_size_slope.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/pytest -q benchmarks
 
 clean:
 	rm -rf .venv pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from analytic.double_descent import edges, solve
-from dynamics.algorithms import GradientDescent, GradientFlow
+from dynamics.algorithms import GradientDescent
 from dynamics.double_descent import TwoScale
 from dynamics.schedules import SoftplusDecay
 from dynamics.times import log_steps
@@ -90,35 +89,6 @@ def paired(name: str, slow: Callable[[], Any], fast: Callable[[], Any], repeats:
     )
 
 
-def theory(one: TwoScale, repeats: int = 20) -> None:
-    """Time 300 points of exact theory."""
-    times = np.geomspace(1e-2, 1e6, 300)
-    for method in ("exact", "finite"):
-        data = {"data": sample(one, runs=1)} if method == "finite" else {}
-        spent = []
-        for _ in range(repeats):
-            start = time.process_time()
-            solve(one, GradientFlow(), times, method=method, **data)
-            spent.append(time.process_time() - start)
-        print(f"theory, {method}, 300 times: median {1e3 * statistics.median(spent):.1f} ms")
-
-
-def ensembles() -> None:
-    """Time eigenbasis draws, and literal steps."""
-    times = np.geomspace(1e-2, 1e6, 100)
-    for d, runs in ((100, 40), (200, 20), (400, 5)):
-        one = TwoScale(samples=3 * d // 2, dimension=d, fast=6 * d // 10)
-        start = time.process_time()
-        simulate(one, GradientFlow(), times, runs=runs, workers=1, teacher="averaged")
-        print(f"eigenbasis, averaged teacher, d = {d}: {1e3 * (time.process_time() - start) / runs:.1f} ms a draw")
-    steps = np.array([10_000])
-    one = problem(50.0)
-    descent = GradientDescent(learning_rate=1.0 / edges(one)[1])
-    start = time.process_time()
-    simulate(one, descent, steps, runs=4, method="literal", workers=1)
-    print(f"literal iteration, n = 150, d = 100: {4e4 / (time.process_time() - start):.3g} steps/s")
-
-
 def main() -> None:
     with threadpool_limits(1):
         times = log_steps(1_000_000, 100)
@@ -138,8 +108,6 @@ def main() -> None:
             lambda: simulate(one, scheduled, steps, runs=1, workers=1, test_samples=1000)["training_error"].values[0],
             3,
         )
-        theory(problem(50.0))
-        ensembles()
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ class TwoScale(Problem):
 
 
 class PowerLawTeacherStudent(Problem):
-    """Feature variances s_k^2 = k^-a and teacher power c_k proportional to k^-b with mean 1, k = 1 ... d.
+    """Feature variances s_k^2 = k^-nu_s and teacher power c_k proportional to k^-nu_c with mean 1, k = 1 ... d.
 
     Each direction is a block of its own, so ``dimension`` is at most 10^5 (a gigabyte in theory).
 
@@ -202,10 +202,10 @@ class PowerLawTeacherStudent(Problem):
     """
 
     variance_exponent: float = parameter(
-        1.0, symbol="a", meaning="decay exponent of the feature variances", at_least=0.0, explore=(0.0, 4.0)
+        1.0, symbol=r"\nu_s", meaning="decay exponent of the feature variances", at_least=0.0, explore=(0.0, 4.0)
     )
     teacher_exponent: float = parameter(
-        0.0, symbol="b", meaning="decay exponent of the teacher's power", at_least=0.0, at_most=100.0,
+        0.0, symbol=r"\nu_c", meaning="decay exponent of the teacher's power", at_least=0.0, at_most=100.0,
         explore=(0.0, 3.0),
     )  # fmt: skip
 

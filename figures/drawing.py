@@ -36,6 +36,11 @@ def draw(comparison: xr.Dataset, *, variables: Sequence[str] | None = None) -> F
     variables : list of str, optional
         Only these quantities.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib, not of pyplot.
+
     Raises
     ------
     ParameterError

@@ -18,6 +18,20 @@ def save(answer: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
 
     The file appears whole or not at all, whatever happens while it is written.
 
+    Parameters
+    ----------
+    answer : Dataset
+        Its attributes (problem, algorithm, method, seed, versions) are written with it.
+    path : str or path
+        The file, in a folder that exists.
+    overwrite : bool
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Path
+        The file.
+
     Raises
     ------
     ParameterError
@@ -36,6 +50,15 @@ def netcdf_bytes(answer: xr.Dataset) -> bytes:
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
     """Read back what :func:`save` wrote, into memory.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------

@@ -87,6 +87,11 @@ def reproduce(name: str, *, preset: Preset = "quick", seed: int = 0) -> Reproduc
     seed : int
         Of the simulated runs.
 
+    Returns
+    -------
+    Reproduction
+        ``picture``, a matplotlib figure, and ``data``, the Dataset it shows.
+
     Raises
     ------
     ParameterError

@@ -50,6 +50,16 @@ def describe(comparison: xr.Dataset) -> str:
 
     The worst deviation is the one that uses up most of what is allowed; with it come its distance in standard errors,
     what is allowed there (and theory's own part of it), and what would have been detected.
+
+    Parameters
+    ----------
+    comparison : Dataset
+        What :func:`figures.compare` returned.
+
+    Returns
+    -------
+    str
+        A line for the verdict, one for each variable, and notes.
     """
     attrs = comparison.attrs
     blind = f", blind at {attrs['values_blind']} of them" if attrs["values_blind"] else ""

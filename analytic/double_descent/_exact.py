@@ -66,6 +66,20 @@ def edges(problem: Problem) -> tuple[float, float]:
     lambda_- is 0 at n = d. One block of variance s^2: s^2 (sqrt(n/d) -+ 1)^2. The largest eigenvalue of a sample lies
     below lambda_+ by O(d^(-2/3)).
 
+    Parameters
+    ----------
+    problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
+        X has entries of variance s^2/d, and X^T X is not divided by n.
+
+    Returns
+    -------
+    lambda_-, lambda_+ : floats
+
+    Raises
+    ------
+    ParameterError
+        For a problem of another phenomenon, or n/d below 1e-6.
+
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale
@@ -99,6 +113,24 @@ def settled(
     What is to be compared needs the same number on both sides: left open, each run takes its own sample's. The other
     methods of ``solve`` leave it open themselves: for given data it is the sample's own, too, and the published formula
     has no step size.
+
+    Parameters
+    ----------
+    problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
+        Whose lambda_+ counts.
+    algorithm : GradientFlow or GradientDescent
+        Returned as it is unless its ``learning_rate`` is None.
+    method : str
+        Of ``solve``.
+
+    Returns
+    -------
+    GradientFlow or GradientDescent
+
+    Raises
+    ------
+    ParameterError
+        When the default step is unstable (output_penalty > 1).
 
     Examples
     --------

@@ -221,9 +221,22 @@ def critical_noise(problem: TwoScale) -> float:
 
     Below it the second minimum is the lower one, from it on the first. There is only one such noise: in sigma^2 the
     second minimum rises at least as p/(n - p), the first by less. 0.0 means that the first wins at every noise (it can
-    for n < d). The problem's own noise and condition number play no part. Good to about 1e-8.
+    for n < d). The problem's own noise and condition number play no part.
 
-    Needs 0 < p < d and n > p (ParameterError).
+    Parameters
+    ----------
+    problem : TwoScale
+        With 0 < p < d and n > p.
+
+    Returns
+    -------
+    float
+        sigma*, a standard deviation, to about 1e-8.
+
+    Raises
+    ------
+    ParameterError
+        For another problem, or one without two phases.
 
     Examples
     --------
@@ -247,6 +260,21 @@ def winning_minimum(problem: TwoScale) -> str:
 
     The second wins below :func:`critical_noise`; at equality the first, which comes sooner.
 
+    Parameters
+    ----------
+    problem : TwoScale
+        With 0 < p < d and n > p; its condition number plays no part.
+
+    Returns
+    -------
+    str
+        "first" or "second".
+
+    Raises
+    ------
+    ParameterError
+        For another problem, or one without two phases.
+
     Examples
     --------
     >>> winning_minimum(TwoScale(samples=150, dimension=100, fast=50, noise=0.8))
@@ -269,6 +297,16 @@ def bayes_error(problem: Problem) -> float:
     ----------
     problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
         Normalisations as in :mod:`dynamics.double_descent`. Blocks of teacher power 0 are known to hold nothing.
+
+    Returns
+    -------
+    float
+        E_G, with its 1/2, on noiseless labels.
+
+    Raises
+    ------
+    ParameterError
+        For a problem of another phenomenon.
 
     Examples
     --------

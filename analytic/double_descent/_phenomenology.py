@@ -104,7 +104,8 @@ def extrema(
     last : float, optional
         Longest flow time looked at; by default long after the slowest mode has relaxed.
     accuracy : float
-        Of the contour integrals. Slopes |dE_G/dlog tau| below 1e-10 (<c> + sigma^2) count as zero.
+        Of the contour integrals. Slopes |dE_G/dlog tau| below 1e-10 (<c> + sigma^2) count as zero. At condition numbers
+        above 1e7 the plateau between two descents is flat to rounding: there the time of its maximum means little.
 
     Returns
     -------
@@ -168,6 +169,11 @@ def critical_condition_number(problem: TwoScale, *, largest: float = 300.0) -> f
     float
         kappa_c to about seven digits; ``inf`` when there is none up to ``largest``.
 
+    Raises
+    ------
+    ParameterError
+        For another problem, or a ``largest`` that is not in (1, 1e6].
+
     Examples
     --------
     >>> round(critical_condition_number(TwoScale(samples=110, dimension=100, fast=70)), 3)
@@ -217,6 +223,25 @@ def optimal_stopping(
 
     The best of all minima, of the start and of the end, which is ``last`` or, by default, the limit tau -> infinity:
     ridge at penalty l2, on the features as the rates scale them (at n = d without penalty, noise makes it diverge).
+
+    Parameters
+    ----------
+    problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
+        In the limit n, d -> infinity at fixed n/d.
+    algorithm : GradientFlow, optional
+        With rates or l2 if wanted.
+    last : float, optional
+        Longest flow time allowed; by default there is none.
+
+    Returns
+    -------
+    OptimalStopping
+        ``time`` (``inf``: never stop; 0.0: do not train) and ``generalization_error`` (with its 1/2, noiseless labels).
+
+    Raises
+    ------
+    ParameterError
+        As for :func:`extrema`.
 
     Examples
     --------

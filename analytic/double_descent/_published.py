@@ -6,7 +6,7 @@ lambda_i = lambda/(phi_i s_i^2) and alpha_i = alpha/phi_i: one equation for each
     lambda_i = (a_i - alpha_i)(1 - 1/a_1 - 1/a_2),   that is   a_i = alpha_i (1 + zeta/s_i^2):
 
 once the fast block is learned, slow features see n - p samples, not n. With the right a_i the published equations for
-R and Q are exact; as published E_G is off by up to 0.1, at any size.
+R and Q are exact; as published E_G is off by about 0.1 for the paper's parameters, at any size, and more for others.
 
 Those equations are written here with x_i = alpha_i/a_i, the share of block i that is learned, and y_i = 1 - x_i. The
 published c_1 and c_2 are both 1 + sigma^2 + alpha - 2R, and b_i = x_i^2/(alpha_i - x_i^2), so that

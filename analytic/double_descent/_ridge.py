@@ -167,6 +167,21 @@ def optimal_ridge(problem: Problem) -> OptimalRidge:
     log zeta is refined there, and compared with no penalty at all. The error is good to rounding, the penalty to half
     as many digits, or fewer where the error hardly depends on it.
 
+    Parameters
+    ----------
+    problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
+        Normalisations as in :mod:`dynamics.double_descent`.
+
+    Returns
+    -------
+    OptimalRidge
+        ``penalty`` and ``generalization_error`` (with its 1/2, noiseless labels).
+
+    Raises
+    ------
+    ParameterError
+        For a problem of another phenomenon, or n/d below 1e-6.
+
     Examples
     --------
     >>> from dynamics.double_descent import TwoScale

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shrinkage"]
 
-_NAMES = {**VARIABLES, "factor": Variable("1/(1+a)", "factor by which the student is shrunk")}
+_NAMES = {**VARIABLES, "factor": Variable("R/Q", "factor by which the student is shrunk")}
 
 
 def shrinkage(solution: xr.Dataset) -> xr.Dataset:
@@ -34,6 +34,20 @@ def shrinkage(solution: xr.Dataset) -> xr.Dataset:
         ``factor`` R/Q and ``generalization_error``, on the dimensions of the answer. A student of Q < 1e-10 <c>, whose
         R/Q would be rounding, keeps its length (factor 1). At w = 0 every factor gives <c>/2; there is no limit as
         t -> 0, where R/Q grows without bound because the first step, however small, has a direction.
+
+    Raises
+    ------
+    ParameterError
+        When ``solution`` is not such an answer.
+
+    Examples
+    --------
+    >>> from analytic.double_descent import solve
+    >>> from dynamics.algorithms import GradientFlow
+    >>> from dynamics.double_descent import TwoScale
+    >>> best = shrinkage(solve(TwoScale(samples=110, fast=70), GradientFlow(), [0.0, 1.0, 30.0]))
+    >>> best.factor.values.round(2), best.generalization_error.values.round(3)
+    (array([1.  , 1.16, 0.59]), array([0.5  , 0.276, 0.293]))
     """
     if not isinstance(getattr(solution, "attrs", None), dict):
         raise ParameterError(f"solution must be a Dataset; got {type(solution).__name__}")

@@ -54,14 +54,21 @@ def solve(
           term, and the error of the quadrature.
         * ``"next_order"``: the limit plus C(t)/d, off by O(1/d^2).
         * ``"finite"``: exact for the given ``data``, averaged over teacher and noise (dimensions run, time).
-        * ``"published"``: the paper's two-scale formula as published, a labelled approximation off by up to 0.1 at any
-          d; needs TwoScale with n > d. Its E_G is on noiseless labels; it has no training error.
+        * ``"published"``: the paper's two-scale formula as published, a labelled approximation, off by about 0.1
+          for the paper's parameters (more for others) at any d; needs TwoScale with n > d. Its E_G is on noiseless
+          labels; it has no training error.
         * ``"published_corrected"``: the same with the missing cross-block term, exact for ridge at 1/t + l2.
     data : Dataset, optional
         For ``"finite"``: what ``simulations.double_descent.sample`` returns.
     accuracy : float
         Largest error of the contour integrals (``"exact"``, ``"next_order"``); it fixes the number of nodes, and the
-        error reached is estimated and stored. 1e-14 to 1e-3.
+        error reached is estimated and stored. 1e-14 to 1e-3; relative where E_G is above 1.
+
+    Returns
+    -------
+    Dataset
+        ``alignment``, ``norm``, ``generalization_error``, ``training_error`` on dimension ``time`` (``"finite"``: run,
+        time), with ``<name>_error`` where the method knows its own, and ``learning_rate`` where it is one number.
 
     Raises
     ------

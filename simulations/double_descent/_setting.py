@@ -40,7 +40,10 @@ class TeacherDraws(Declared):
         1, symbol="M", meaning="draws of teacher and label noise for each draw of the inputs", at_least=1
     )
     test_samples: int | None = parameter(
-        None, symbol="m", meaning="fresh inputs to measure the error on, by default exactly", at_least=1
+        None,
+        symbol=r"n_{\mathrm{test}}",
+        meaning="fresh inputs to measure the error on, by default exactly",
+        at_least=1,
     )
 
 
