@@ -210,7 +210,8 @@ def _explain_one(cls: type[BaseModel], detail: ErrorDetails) -> str:
         message = re.sub(theirs, ours, message)
     for theirs, ours in _BOUNDS.items():
         if theirs in detail.get("ctx", {}):
-            message = f"{ours} {detail['ctx'][theirs]:.16g}"  # pydantic writes 1e50 with all its zeros
+            bound = detail["ctx"][theirs]
+            message = f"{ours} {bound:.16g}" if isinstance(bound, int) else f"{ours} {bound:g}"  # not 1e50 in full
     where = [str(part) for part in detail["loc"]]
     if not where:  # a check of several parameters together, or an error that is explained already
         return message

@@ -1,7 +1,8 @@
 """Theory of epoch-wise double descent in a linear teacher-student model (arXiv 2112.03215, and exactly)."""
 
+from analytic.double_descent._bayes import bayes_error
 from analytic.double_descent._exact import edges, settled
-from analytic.double_descent._infinite import bayes_error, critical_noise, infinite_condition_number, winning_minimum
+from analytic.double_descent._infinite import critical_noise, infinite_condition_number, winning_minimum
 from analytic.double_descent._phenomenology import (
     OptimalStopping,
     critical_condition_number,

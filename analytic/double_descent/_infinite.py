@@ -1,4 +1,4 @@
-"""Two phases of learning at an infinite condition number, which minimum wins there, and the Bayes error.
+"""Two phases of learning at an infinite condition number, and which minimum wins there.
 
 For kappa -> infinity the fast features are learned first, with the slow ones as label noise, and these at times of
 order kappa^2, from the n - p samples left. Each phase is one integral over a Marchenko-Pastur law (arXiv 2112.03215).
@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
-from analytic.double_descent._spectrum import Spectrum, merged
 from dynamics.algorithms import GradientFlow
-from dynamics.double_descent import VARIABLES, Blocks, Problem, TwoScale, check_problem
+from dynamics.double_descent import VARIABLES, TwoScale
 from dynamics.errors import ParameterError
 from dynamics.parameters import check_between
 from dynamics.results import Variable, answer
@@ -24,7 +23,7 @@ from dynamics.times import check_times
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["bayes_error", "critical_noise", "infinite_condition_number", "winning_minimum"]
+__all__ = ["critical_noise", "infinite_condition_number", "winning_minimum"]
 
 Array = NDArray[np.float64]
 
@@ -282,48 +281,3 @@ def winning_minimum(problem: TwoScale) -> str:
     """
     critical = critical_noise(problem)
     return "second" if problem.noise < critical else "first"
-
-
-def bayes_error(problem: Problem) -> float:
-    """Return the smallest E_G that any method can reach in the limit: that of the posterior mean.
-
-    It is ridge regression at penalty sigma^2 on features of variance c, whatever the feature variances s^2 are:
-
-        2 E_G = <c zeta/(c + zeta)>,   sigma^2 = zeta (alpha - <c/(c + zeta)>),   zeta >= 0.
-
-    Without noise: 0 for n >= d. For teacher power c = 1: 2 E_G = zeta/(1 + zeta). At finite d it is off by O(1/d).
-
-    Parameters
-    ----------
-    problem : TwoScale, TeacherStudent or PowerLawTeacherStudent
-        Normalisations as in :mod:`dynamics.double_descent`. Blocks of teacher power 0 are known to hold nothing.
-
-    Returns
-    -------
-    float
-        E_G, with its 1/2, on noiseless labels.
-
-    Raises
-    ------
-    ParameterError
-        For a problem of another phenomenon.
-
-    Examples
-    --------
-    >>> round(bayes_error(TwoScale(samples=150, dimension=100, noise=0.3)), 5)
-    0.06287
-    """
-    check_problem(problem)
-    _, fraction, power = problem.blocks
-    taught = power > 0.0
-    share = float(fraction[taught].sum())
-    if share == 0.0:
-        return 0.0
-    # directions that teach nothing drop out: the same problem in dimension share * d
-    inputs = Blocks(share * power[taught], fraction[taught] / share, power[taught])
-    ratio = problem.sampling_ratio / share
-    surplus = ratio - 1.0 if share < 1.0 else (problem.samples - problem.dimension) / problem.dimension
-    spectrum = Spectrum(merged(inputs), ratio, surplus)
-    zeta = spectrum.zeta_of_penalty(problem.noise**2)
-    variance = spectrum.blocks.variance
-    return float(spectrum.mean(variance * (zeta / (variance + zeta)))) / 2.0

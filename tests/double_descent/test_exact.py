@@ -37,11 +37,6 @@ def largest(difference):
     return float(np.abs(difference).max())
 
 
-def assert_same(one, two, tolerance):
-    for name in CURVES:
-        assert largest(one[name].values - two[name].values) < tolerance, name
-
-
 # --- stored numbers
 
 

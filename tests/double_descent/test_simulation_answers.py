@@ -8,20 +8,7 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 from dynamics.results import rebuild
 from simulations.double_descent import ridge, sample, simulate
-from tests.double_descent.common import CURVES
-
-TALL = TeacherStudent(
-    samples=33,
-    dimension=20,
-    variances=[1.0, 0.09, 0.01],
-    fractions=[0.5, 0.3, 0.2],
-    teacher_power=[0.7, 1.6, 2.5],
-    noise=0.4,
-)
-
-
-def same_bits(one, two):
-    return all(one[name].values.tobytes() == two[name].values.tobytes() for name in one.data_vars)
+from tests.double_descent.common import CURVES, TALL, same_bits
 
 
 @pytest.mark.parametrize("teacher", ["sampled", "averaged"])
