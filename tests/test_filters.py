@@ -17,8 +17,7 @@ from dynamics.filters import MAX_SCHEDULED_STEPS, spectral_filters
 from dynamics.schedules import SoftplusDecay, StepTable, values_at
 
 EPS = float(np.finfo(np.float64).eps)
-CHUNK = 65_536
-DIGITS = 400
+CHUNK, DIGITS = 65_536, 400
 EIGENVALUES = np.array([0.0, 1e-12, 3e-4, 0.2, 0.9, 1.7, 2.9])
 STEPS = np.array([0, 1, 2, 3, 10, 57, 300])
 
@@ -297,5 +296,5 @@ def test_too_many_scheduled_steps_are_refused():
 
 
 def test_rates_are_left_to_the_caller():
-    expected, found = (spectral_filters(flow, EIGENVALUES, STEPS) for flow in (GradientFlow(), GradientFlow(rates=[3])))
-    np.testing.assert_array_equal(found, expected)
+    plain, rated = (spectral_filters(flow, EIGENVALUES, STEPS) for flow in (GradientFlow(), GradientFlow(rates=[3])))
+    np.testing.assert_array_equal(rated, plain)

@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
-from analytic.double_descent import ridge, solve
-from analytic.double_descent._infinite import bayes_error
+from analytic.double_descent import bayes_error, ridge, solve
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import PowerLawTeacherStudent, TeacherStudent, TwoScale
 
@@ -16,21 +14,6 @@ UNEVEN = {"variances": [1, 0.03, 0.5, 1e-4], "fractions": [0.3, 0.25, 0.2, 0.25]
 
 def two_scale(samples, fast, noise=0.0, ratio=30.0):
     return TwoScale(samples=samples, dimension=100, fast=fast, noise=noise, condition_number=ratio)
-
-
-def block(time, alpha, width, noise):
-    """Return 2 E_G of an isotropic block by adaptive quadrature; sqrt(L) and 1/L are one weight at alpha = width."""
-    left, right = ((math.sqrt(alpha) - math.sqrt(width)) ** 2, (math.sqrt(alpha) + math.sqrt(width)) ** 2)
-    touching = alpha == width
-
-    def integrand(value):
-        error = math.exp(-2 * time * value) + (noise * math.expm1(-time * value) ** 2 / value if value > 0 else 0.0)
-        return error / (2 * math.pi * (1.0 if touching else value))
-
-    powers = (-0.5 if touching else 0.5, 0.5)
-    precision = {"epsabs": 1e-12, "epsrel": 1e-12, "limit": 400}
-    found = quad(integrand, 0.0 if touching else left, right, weight="alg", wvar=powers, **precision)[0]
-    return found + max(width - alpha, 0.0)
 
 
 @pytest.mark.parametrize(("samples", "noise"), [(150, 0.3), (70, 0.5), (100, 0.4), (100, 3.0), (30, 0.05)])

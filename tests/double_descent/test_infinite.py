@@ -1,4 +1,4 @@
-"""Two phases at an infinite condition number: other quadratures, limits, the exact theory; the Bayes error."""
+"""Two phases at an infinite condition number: other quadratures, limits, the exact theory."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from analytic.double_descent import _infinite, ridge, solve
-from analytic.double_descent._infinite import bayes_error, critical_noise, infinite_condition_number, winning_minimum
+from analytic.double_descent._infinite import critical_noise, infinite_condition_number, winning_minimum
 from dynamics.algorithms import GradientFlow
 from dynamics.double_descent import TeacherStudent, TwoScale
 from dynamics.errors import ParameterError
@@ -238,5 +238,3 @@ def test_refusals():
     for times in ([2.0, 1.0], [-1.0], [math.inf], []):
         with pytest.raises(ParameterError, match="times"):
             infinite_condition_number(two_scale(150, 60), times)
-    with pytest.raises(ParameterError, match="problem must be one of"):
-        bayes_error(GradientFlow())

@@ -10,7 +10,7 @@ from scipy.linalg import expm
 import analytic.double_descent
 from dynamics import ParameterError
 from dynamics.algorithms import GradientDescent, GradientFlow
-from dynamics.double_descent import TeacherStudent
+from dynamics.double_descent import TeacherStudent, TwoScale
 from dynamics.schedules import SoftplusDecay
 from simulations.double_descent import ridge, sample, simulate
 from tests.double_descent.common import CURVES, TALL, WIDE, same_bits, scale_of
