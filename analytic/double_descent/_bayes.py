@@ -34,6 +34,7 @@ def bayes_error(problem: Problem) -> float:
 
     Examples
     --------
+    >>> from dynamics.double_descent import TwoScale
     >>> round(bayes_error(TwoScale(samples=150, dimension=100, noise=0.3)), 5)
     0.06287
     """
