@@ -48,8 +48,8 @@ def agreement(data: xr.Dataset, parts: Sequence[xr.Dataset]) -> dict[str, Any]:
     runs = "/".join(dict.fromkeys(str(one.attrs["runs"]) for one in parts))
     named = f"{worst['variable'].replace('_', ' ')} ({place_of(worst['at'])})"
     sentence = (
-        f"Theory and simulation {verdict}: {methods}; {runs} runs (the independent unit) in each of {total} "
-        f"comparisons, bands of two standard errors, false alarm {alarm:.2g} in all; worst {named}: {words}, "
+        f"Theory and simulation {verdict}: {methods}; {runs} runs (the independent unit)"
+        f"{f' in each of {total} comparisons' if total > 1 else ''}, bands of two standard errors, false alarm {alarm:.2g} in all; worst {named}: {words}, "
         f"of which {worst['allowance']:.1g} is theory's own; {worst['detectable']:.2g} would be seen."
     )
     return {

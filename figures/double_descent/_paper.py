@@ -143,9 +143,9 @@ def figure_3_draw(data: xr.Dataset) -> Figure:
             if training != data["training"].values[0]:
                 axes.plot(data["time"], data["published"].sel(condition_number=ratio), color=colour, **PUBLISHED)
         error_axes(axes, data["time"], str(training))
-        axes.legend(title="exact (line), runs (points)")
     panels[1].plot([], [], color="#555555", label="published", **PUBLISHED)
-    panels[1].legend(title="exact (line), runs (points)")
+    for axes in panels:
+        axes.legend(title="exact (line), runs (points)", loc="upper right")
     return figure
 
 
