@@ -47,10 +47,11 @@ def agreement(data: xr.Dataset, parts: Sequence[xr.Dataset]) -> dict[str, Any]:
     total = sum(one.attrs.get("comparisons", 1) for one in parts)
     runs = "/".join(dict.fromkeys(str(one.attrs["runs"]) for one in parts))
     named = f"{worst['variable'].replace('_', ' ')} ({place_of(worst['at'])})"
+    each = f" in each of {total} comparisons" if total > 1 else ""
     sentence = (
-        f"Theory and simulation {verdict}: {methods}; {runs} runs (the independent unit)"
-        f"{f' in each of {total} comparisons' if total > 1 else ''}, bands of two standard errors, false alarm {alarm:.2g} in all; worst {named}: {words}, "
-        f"of which {worst['allowance']:.1g} is theory's own; {worst['detectable']:.2g} would be seen."
+        f"Theory and simulation {verdict}: {methods}; {runs} runs (the independent unit){each}, bands of two standard "
+        f"errors, false alarm {alarm:.2g} in all; worst {named}: {words}, of which {worst['allowance']:.1g} is theory's "
+        f"own; {worst['detectable']:.2g} would be seen."
     )
     return {
         "verdict": verdict, "worst": words, "agreement": sentence, "method": methods, "runs": runs,
