@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dynamics.errors import ParameterError
 from dynamics.results import rebuild
-from figures.reports import describe, parameters
+from figures.reports import check_comparison, describe, parameters
 from figures.style import COLOURS, captioned, label, new_figure, styled
 
 __all__ = ["draw", "draw_curves", "draw_deviations"]
@@ -46,6 +46,7 @@ def draw(comparison: xr.Dataset, *, variables: Sequence[str] | None = None) -> F
     ParameterError
         When the comparison has more than one axis, or lacks one of ``variables``.
     """
+    check_comparison(comparison)
     axes_names = [str(dim) for dim in comparison["mean"].dims if dim != "variable"]
     if len(axes_names) != 1:
         raise ParameterError(f"comparison must have one axis to be drawn over; got {axes_names}")

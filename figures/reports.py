@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from dynamics.errors import ParameterError
 from dynamics.parameters import Declared, declarations
 from figures.style import number
 
-__all__ = ["as_json", "describe", "parameters", "summarize"]
+__all__ = ["as_json", "check_comparison", "describe", "parameters", "summarize"]
+
+
+def check_comparison(comparison: object) -> None:
+    """Refuse what is no comparison."""
+    if not isinstance(comparison, xr.Dataset) or comparison.attrs.get("kind") != "comparison":
+        raise ParameterError(f"comparison must be what compare returned; got {type(comparison).__name__}")
 
 
 def summarize(comparison: xr.Dataset) -> list[dict[str, Any]]:
@@ -61,6 +68,7 @@ def describe(comparison: xr.Dataset) -> str:
     str
         A line for the verdict, one for each variable, and notes.
     """
+    check_comparison(comparison)
     attrs = comparison.attrs
     blind = f", blind at {attrs['values_blind']} of them" if attrs["values_blind"] else ""
     lines = [

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.double_descent import VARIABLES
@@ -199,14 +198,3 @@ def test_summary_names_the_deviation_that_uses_up_most_of_its_room():
     (row,) = summarize(compare(theory([1.0, 2.0, 9.0]), simulated(values)))
     assert row["at"] == {"time": 100.0}
     assert row["deviation"] < 0
-
-
-def test_picture_has_both_panels_and_refuses_unknown_variables():
-    result = compare(theory([0.0] * 3, error=0.01), simulated(np.random.default_rng(0).normal(size=(9, 3))))
-    figure = draw(result)
-    assert len(figure.axes) == 2
-    assert "standard errors" in figure.axes[1].get_ylabel()
-    with pytest.raises(ParameterError, match="variables must be among alignment"):
-        draw(result, variables=["norm"])
-    with pytest.raises(ParameterError, match="one axis"):
-        draw(xr.concat([result, result], "case"))
