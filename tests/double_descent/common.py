@@ -5,6 +5,7 @@ node counts compared; its ``tolerance`` and ``schema`` say how good they are and
 against simulations at d = 400.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from analytic.double_descent import solve
 from dynamics.algorithms import GradientFlow
 from dynamics.double_descent import TeacherStudent
+from figures import reproduce
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
 CURVES = ("alignment", "norm", "generalization_error", "training_error")
@@ -40,3 +42,9 @@ def same_bits(one, two):
 def error_at(problem, times, flow=None):
     """E_G in the limit."""
     return solve(problem, flow or GradientFlow(), times)["generalization_error"].values
+
+
+@functools.cache
+def quick(label):
+    """A figure in its quick preset, made once for all tests: picture and data."""
+    return reproduce(f"double-descent/{label}", seed=3)

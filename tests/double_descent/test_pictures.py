@@ -1,19 +1,12 @@
 """The data of the figures of double descent, where the numbers are known."""
 
-import functools
-
 import numpy as np
 import pytest
 
 from dynamics.double_descent import TwoScale
 from dynamics.results import rebuild
-from figures import reproduce
 from figures.double_descent._common import depth
-
-
-@functools.cache
-def quick(label):
-    return reproduce(f"double-descent/{label}")
+from tests.double_descent.common import quick
 
 
 def test_depth_of_a_second_descent():
