@@ -19,6 +19,7 @@ Source: Pezeshki, Mitra, Bengio, Lajoie, "Multi-scale feature learning dynamics"
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
@@ -89,9 +90,9 @@ class Problem(Declared):
     )  # fmt: skip
 
     @property
+    @abstractmethod
     def blocks(self) -> Blocks:
         """Variance, fraction and teacher power of each block of directions."""
-        raise NotImplementedError
 
     @property
     def sampling_ratio(self) -> float:

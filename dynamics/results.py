@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import json
 import platform
 from collections.abc import Mapping
@@ -145,6 +146,6 @@ def rebuild(text: str) -> Declared:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ParameterError(f"not the description of a problem or algorithm: {error}") from None
-    if not (isinstance(cls, type) and issubclass(cls, Declared)):
+    if not (isinstance(cls, type) and issubclass(cls, Declared)) or inspect.isabstract(cls):
         raise ParameterError(f"{name} is no problem or algorithm")
     return cls(**values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -40,9 +41,9 @@ _CHUNK = 1 << 16
 class Schedule(Declared):
     """A coefficient a_i at step i = 0, 1, 2, ... (the value that step i + 1 uses is a_i)."""
 
+    @abstractmethod
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
-        raise NotImplementedError
 
     def to_json(self) -> str:
         """Write class and parameters as JSON text; the class says already which schedule it is."""

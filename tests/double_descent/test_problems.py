@@ -252,6 +252,7 @@ def test_an_answer_comes_back_from_its_file_as_it_was(tmp_path):
         ('{"class": "dynamics.results:importlib"}', "importlib is no problem"),
         ('{"class": "dynamics.errors:ParameterError"}', "ParameterError is no problem"),
         ('{"class": "dynamics.double_descent:check_pair"}', "check_pair is no problem"),
+        ('{"class": "dynamics.double_descent:Problem"}', "Problem is no problem"),
         ('{"class": "dynamics.double_descent:TwoScale", "nois": 1}', "nois is not a parameter of TwoScale"),
         ('{"class": "dynamics.double_descent:TwoScale", "noise": -1}', "noise .* must be at least 0; got -1"),
     ],
