@@ -13,7 +13,6 @@ from dynamics.double_descent import (
     PROBLEMS,
     VARIABLES,
     PowerLawTeacherStudent,
-    Problem,
     TeacherStudent,
     TwoScale,
     check_pair,
@@ -122,7 +121,7 @@ def test_pairs_that_have_no_meaning_here_are_refused():
         check_pair(cls(), DESCENT)
         check_problem(cls())
     have = "TwoScale, TeacherStudent, PowerLawTeacherStudent for double descent; got"
-    for wrong, name in ((FLOW, "GradientFlow"), (None, "NoneType"), (Problem(), "Problem")):
+    for wrong, name in ((FLOW, "GradientFlow"), (None, "NoneType"), (TwoScale, "ModelMetaclass")):
         with pytest.raises(ParameterError, match=f"problem must be one of {have} {name}"):
             check_pair(wrong, FLOW)
         with pytest.raises(ParameterError, match=f"problem must be one of {have} {name}"):
