@@ -65,15 +65,14 @@ def checked(
     seed: int,
     *,
     cases: int = 1,
-    literal_steps: int = LITERAL_STEPS,
 ) -> xr.Dataset:
     """Compare exact theory with runs, as one of ``cases`` of a figure: see :func:`against`.
 
-    Sampled teachers are those of literal iteration as far as ``literal_steps``; averages over them, a sharper test,
+    Sampled teachers are those of literal iteration as far as ``LITERAL_STEPS``; averages over them, a sharper test,
     are taken on the same draws of the inputs in the eigenbasis.
     """
     averaged = simulate(problem, algorithm, times, runs=RUNS[preset], seed=seed, teacher="averaged")
-    sampled = _sampled(problem, algorithm, times, literal_steps, runs=RUNS[preset], seed=seed)
+    sampled = _sampled(problem, algorithm, times, runs=RUNS[preset], seed=seed)
     return against(solve(problem, algorithm, times), sampled, averaged, cases=cases)
 
 
@@ -85,10 +84,10 @@ def against(theory: xr.Dataset, sampled: xr.Dataset, averaged: xr.Dataset, *, ca
 
 
 def _sampled(
-    problem: Problem, algorithm: GradientFlow | GradientDescent, times: NDArray[Any], literal_steps: int, **draws: Any
+    problem: Problem, algorithm: GradientFlow | GradientDescent, times: NDArray[Any], **draws: Any
 ) -> xr.Dataset:
     """Iterate literally as far as asked (flow has no steps), and go on in the eigenbasis."""
-    early = times[times <= literal_steps] if algorithm.discrete else times[:0]
+    early = times[times <= LITERAL_STEPS] if algorithm.discrete else times[:0]
     late = times[early.size :]
     parts = [
         simulate(problem, algorithm, when, method=method, **draws)
@@ -100,7 +99,7 @@ def _sampled(
     joined = xr.concat(
         parts, "time", data_vars="minimal", coords="minimal", compat="override", combine_attrs="override"
     )
-    return joined.assign_attrs(method=f"literal (eigenbasis beyond {literal_steps} steps)")
+    return joined.assign_attrs(method=f"literal (eigenbasis beyond {LITERAL_STEPS} steps)")
 
 
 def curve(data: xr.Dataset, kind: str, variable: str = "generalization_error") -> NDArray[np.float64]:

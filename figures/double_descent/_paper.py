@@ -157,7 +157,7 @@ def figure_4_data(preset: Preset, seed: int) -> xr.Dataset:
     for ratio in ratios:
         problem = TwoScale(samples=110, dimension=100, fast=70, condition_number=ratio)
         algorithm = descent(problem)
-        compared[ratio] = checked(problem, algorithm, times, preset, seed, cases=len(ratios), literal_steps=300)
+        compared[ratio] = checked(problem, algorithm, times, preset, seed, cases=len(ratios))
         published.append(solve(problem, GradientDescent(), times, method="published"))
     data = together("condition_number", compared, symbol=r"\kappa")
     for name in ("alignment", "norm", "generalization_error"):
