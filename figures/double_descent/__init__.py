@@ -24,7 +24,7 @@ FIGURES: tuple[Recipe, ...] = (
     ),
     Recipe(
         "double-descent/fig4", PAPER, "Figure 4: paths in the plane of alignment and norm",
-        _paper.figure_4_data, _paper.figure_4_draw, _paper.figure_4_effect, 50,
+        _paper.figure_4_data, _paper.figure_4_draw, _paper.figure_4_effect, 110,
     ),
     Recipe(
         "double-descent/fig5cd", PAPER, "Figure 5cd: an L2 penalty removes the second descent",
