@@ -93,6 +93,8 @@ def _read_one(value: Any) -> Any:
         return complex(value) if np.iscomplexobj(value) else float(value)
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
+    elif hasattr(value, "__array__"):  # labelled arrays
+        value = np.asarray(value).tolist()
     if isinstance(value, str):
         value = _parse(value)
     if isinstance(value, bool):
@@ -171,8 +173,8 @@ class Declared(BaseModel):
 
     def to_json(self) -> str:
         """Write class and parameters as JSON text; :func:`dynamics.results.rebuild` makes an equal object of it."""
-        where = f"{type(self).__module__}:{type(self).__name__}"
-        return json.dumps({"class": where, **self.model_dump(mode="json")})
+        home = ".".join(part for part in type(self).__module__.split(".") if not part.startswith("_"))
+        return json.dumps({"class": f"{home}:{type(self).__name__}", **self.model_dump(mode="json")})
 
 
 #: pydantic's bounds and words, and ours.

@@ -25,6 +25,9 @@ from dynamics.parameters import Declared, NotNegative, NotNegativeVector, Vector
 __all__ = [
     "SCHEDULES",
     "Coefficient",
+    "Hyperbolic",
+    "Power",
+    "RunningMean",
     "Schedule",
     "SoftplusDecay",
     "StepSize",
@@ -42,8 +45,13 @@ class Schedule(Declared):
     """A coefficient a_i at step i = 0, 1, 2, ... (the value that step i + 1 uses is a_i)."""
 
     @abstractmethod
-    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the value at each of ``steps``."""
+    def at(self, steps: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``, which may lie between whole ones."""
+
+    @property
+    def jumps(self) -> tuple[float, ...]:
+        """Steps before which the coefficient is not smooth."""
+        return ()
 
     def to_json(self) -> str:
         """Write class and parameters as JSON text; the class says already which schedule it is."""
@@ -69,7 +77,7 @@ class SoftplusDecay(Schedule):
         1e-3, symbol="r", meaning="decay rate per step", above=0.0, at_most=1e50, scale="log", explore=(1e-5, 1)
     )
 
-    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def at(self, steps: NDArray[Any]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
         values: NDArray[np.float64] = self.initial * np.log1p(np.exp(-self.rate * steps)) / np.log(2.0)
         return values
@@ -90,13 +98,57 @@ class StepTable(Schedule):
             raise self.refused("steps", "must be whole, start at 0 and increase", self.steps)
         return self
 
-    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def at(self, steps: NDArray[Any]) -> NDArray[np.float64]:
         """Return the value at each of ``steps``."""
         return np.asarray(self.values, dtype=np.float64)[np.searchsorted(self.steps, steps, side="right") - 1]
 
+    @property
+    def jumps(self) -> tuple[float, ...]:
+        """Steps from which on the value is another one."""
+        return tuple(self.steps[1:])
+
+
+class Power(Schedule):
+    """a_i = scale * (1 + i)^exponent."""
+
+    scale: float = parameter(
+        1.0, symbol="a_0", meaning="value at step 0, and scale of the power", at_least=0.0, at_most=1e50, scale="log",
+        explore=(1e-4, 1.0),
+    )  # fmt: skip
+    exponent: float = parameter(
+        -0.5, symbol="p", meaning="exponent of 1 + step", at_least=-10.0, at_most=10.0, explore=(-2.0, 1.0)
+    )
+
+    def at(self, steps: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``."""
+        values: NDArray[np.float64] = self.scale * (1.0 + steps) ** self.exponent
+        return values
+
+
+class Hyperbolic(Schedule):
+    """a_i = offset / (offset + i), which is 1 at step 0 and offset/i later."""
+
+    offset: float = parameter(
+        4.0, symbol=r"\delta", meaning="steps after which the value is 1/2", above=0.0, at_most=1e50, scale="log",
+        explore=(1.0, 100.0),
+    )  # fmt: skip
+
+    def at(self, steps: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``."""
+        values: NDArray[np.float64] = self.offset / (self.offset + steps)
+        return values
+
+
+class RunningMean(Schedule):
+    """a_i = 1/max(i, 1): the weight of the newest value in a running mean."""
+
+    def at(self, steps: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the value at each of ``steps``."""
+        return 1.0 / np.maximum(np.asarray(steps, dtype=np.float64), 1.0)
+
 
 #: The schedules that text and files can name.
-SCHEDULES: tuple[type[Schedule], ...] = (SoftplusDecay, StepTable)
+SCHEDULES: tuple[type[Schedule], ...] = (SoftplusDecay, StepTable, Power, Hyperbolic, RunningMean)
 
 
 def _from_text(value: Any) -> Any:
@@ -148,7 +200,7 @@ def chunks(begin: int, end: int) -> Iterator[NDArray[np.int64]]:
     return (np.arange(at, min(at + _CHUNK, end)) for at in range(begin, end, _CHUNK))
 
 
-def values_at(coefficient: float | Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+def values_at(coefficient: float | Schedule, steps: NDArray[Any]) -> NDArray[np.float64]:
     """Return the coefficient at each of ``steps``.
 
     Examples

@@ -19,6 +19,8 @@ class Source(IntEnum):
     TEACHER = 1
     LABEL_NOISE = 2
     TEST_INPUTS = 3
+    FEATURES = 4
+    PATH = 5
 
 
 def stream(seed: int, run: int, source: Source, *more: int) -> np.random.Generator:

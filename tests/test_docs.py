@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 import analytic.double_descent
+import analytic.scaling_laws
+import dynamics.double_descent
+import dynamics.scaling_laws
 import simulations.double_descent
+import simulations.scaling_laws
 from dynamics.algorithms import GradientDescent, GradientFlow
-from dynamics.double_descent import ALGORITHMS, PROBLEMS, VARIABLES
 from dynamics.parameters import declarations
 from dynamics.results import time_of
 from dynamics.schedules import SCHEDULES
@@ -19,14 +22,20 @@ from figures.questions import Ensemble
 from figures.registry import recipes
 
 ROOT = Path(__file__).parents[1]
-DECLARED = (*PROBLEMS, *ALGORITHMS, *SCHEDULES, Ensemble, simulations.double_descent.TeacherDraws)
+LAYERS = (dynamics.double_descent, dynamics.scaling_laws)
+DECLARED = (
+    *(cls for layer in LAYERS for cls in (*layer.PROBLEMS, *layer.ALGORITHMS)), *SCHEDULES, Ensemble,
+    simulations.double_descent.TeacherDraws,
+)  # fmt: skip
 
 
 def test_every_letter_is_in_the_table_of_names():
     page = (ROOT / "docs" / "names.md").read_text()
     rows = [
         (item.symbol, name, item.meaning) for cls in DECLARED for name, item in declarations(cls).items()
-    ] + [(item.symbol, name, item.meaning) for name, item in VARIABLES.items()]  # fmt: skip
+    ] + [
+        (item.symbol, name, item.meaning) for layer in LAYERS for name, item in layer.VARIABLES.items()
+    ]  # fmt: skip
     rows += [(item.symbol, "time", item.meaning) for item in (time_of(GradientFlow()), time_of(GradientDescent()))]
     for symbol, name, meaning in rows:
         assert f"| ${symbol}$ | `{name}` | {meaning} |" in page
@@ -34,13 +43,14 @@ def test_every_letter_is_in_the_table_of_names():
 
 def test_every_method_is_explained():
     page = (ROOT / "docs" / "methods.md").read_text()
-    for method in (*analytic.double_descent.METHODS, *simulations.double_descent.METHODS):
+    layers = (analytic.double_descent, simulations.double_descent, analytic.scaling_laws, simulations.scaling_laws)
+    for method in [method for layer in layers for method in layer.METHODS]:
         assert f"`{method}`" in page
 
 
 def test_the_readme_names_what_there_is():
     page = (ROOT / "README.md").read_text()
-    for name in re.findall(r"double-descent/[\w-]+", page):
+    for name in re.findall(r"(?:double-descent|scaling-laws)/[\w-]+", page):
         assert name in recipes()
     assert all(name.replace("-", " ") in page for name in phenomena())
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page):
@@ -50,7 +60,7 @@ def test_the_readme_names_what_there_is():
 FIGURES = [compare, describe, draw, load, reproduce, save]
 PUBLIC = FIGURES + [
     getattr(module, name)
-    for module in (analytic.double_descent, simulations.double_descent)
+    for module in (analytic.double_descent, simulations.double_descent, analytic.scaling_laws, simulations.scaling_laws)
     for name in module.__all__
     if inspect.isfunction(getattr(module, name))
 ]

@@ -114,14 +114,14 @@ def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
         (
             GradientDescent,
             {"l2": "foo:1"},
-            "l2 (L2 penalty on the weights) must be a number or one of the schedules softplus-decay, step-table; "
-            "got 'foo:1'",
+            "l2 (L2 penalty on the weights) must be a number or one of the schedules softplus-decay, step-table, "
+            "power, hyperbolic, running-mean; got 'foo:1'",
         ),
         (
             GradientDescent,
             {"l2": None},
-            "l2 (L2 penalty on the weights) must be a number or one of the schedules softplus-decay, step-table; "
-            "got None",
+            "l2 (L2 penalty on the weights) must be a number or one of the schedules softplus-decay, step-table, "
+            "power, hyperbolic, running-mean; got None",
         ),
         (
             GradientDescent,

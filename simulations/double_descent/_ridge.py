@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dynamics.double_descent import Problem
+from dynamics.double_descent import VARIABLES, Problem
 from dynamics.errors import ParameterError
 from dynamics.times import check_increasing
+from simulations._assemble import Run, assemble
 from simulations._ensemble import run_all
-from simulations.double_descent._assemble import Run, assemble
 from simulations.double_descent._data import per_direction
-from simulations.double_descent._eigenbasis import decompose
+from simulations.double_descent._eigenbasis import Curves, decompose
 from simulations.double_descent._setting import check_setting, students
 
 if TYPE_CHECKING:
@@ -86,6 +86,6 @@ def ridge(
 
     results, interrupted = run_all(one, setting.runs, workers=setting.workers, progress=progress, label="ridge")
     return assemble(
-        problem, None, results, ("largest_eigenvalue",), ("penalty", along), setting.runs, setting.curves_per_run,
-        method="ridge", interrupted=interrupted, **setting.attributes,
+        problem, None, results, Curves._fields, ("largest_eigenvalue",), ("penalty", along), setting.runs,
+        setting.curves_per_run, symbols=VARIABLES, method="ridge", interrupted=interrupted, **setting.attributes,
     )  # fmt: skip

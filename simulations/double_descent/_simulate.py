@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics.algorithms import GradientDescent, GradientFlow
-from dynamics.double_descent import Problem, check_pair, trained_blocks
-from dynamics.errors import DivergenceError, ParameterError, known
+from dynamics.double_descent import VARIABLES, Problem, check_pair, trained_blocks
+from dynamics.errors import ParameterError, known
 from dynamics.filters import MAX_SCHEDULED_STEPS, spectral_filters
 from dynamics.schedules import Schedule
 from dynamics.times import check_times
+from simulations._assemble import Run, assemble, raise_first
 from simulations._ensemble import raise_if_set, run_all
-from simulations.double_descent._assemble import Run, assemble
 from simulations.double_descent._data import per_direction
-from simulations.double_descent._eigenbasis import decompose
+from simulations.double_descent._eigenbasis import Curves, decompose
 from simulations.double_descent._literal import MAX_LITERAL_STEPS, literal
 from simulations.double_descent._setting import Setting, check_setting, students
 from simulations.double_descent._stability import Descent
@@ -133,11 +133,11 @@ def simulate(
         scalars.append("learning_rate")
         own = {} if algorithm.learning_rate is not None else {"own_default": "learning_rate"}
     made = assemble(
-        problem, algorithm, results, scalars, ("time", when), setting.runs, setting.curves_per_run, method=method,
-        interrupted=interrupted, **setting.attributes, **own,
+        problem, algorithm, results, Curves._fields, scalars, ("time", when), setting.runs, setting.curves_per_run,
+        symbols=VARIABLES, method=method, interrupted=interrupted, **setting.attributes, **own,
     )  # fmt: skip
     if on_divergence == "raise":
-        _raise_first(setting, results, made)
+        raise_first(results, setting.runs, made)
     return made
 
 
@@ -211,16 +211,3 @@ def _literal(
 def _first(steps: Iterable[int]) -> int:
     """Return the first step of divergence among the teachers', -1 standing for none."""
     return min((at for at in steps if at >= 0), default=-1)
-
-
-def _raise_first(setting: Setting, results: list[Run | None], made: xr.Dataset) -> None:
-    """Raise for the first run that diverged, if any."""
-    for number, run in zip(setting.runs, results, strict=True):
-        if run is not None and run.diverged_at >= 0:
-            raise DivergenceError(
-                f"run {number} diverged at step {run.diverged_at}: {run.broken}. Lower it, or keep such runs with "
-                "on_divergence='mark'",
-                step=run.diverged_at,
-                bound=run.broken,
-                partial=made,
-            )

@@ -1,4 +1,4 @@
-"""What trains: gradient flow and gradient descent, with the coefficients that a user may turn.
+"""Full-batch training: gradient flow and gradient descent, with the coefficients that a user may turn.
 
 The loss is a *sum* over samples, 1/2 |Xw - y|^2 + (l2/2) |w|^2, never a mean: a learning rate of a mean-squared-error
 convention is n times the one here, and so is its l2.
@@ -11,21 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from dynamics.parameters import Declared, PositiveVector, parameter
+from dynamics.algorithms._base import Algorithm
+from dynamics.parameters import PositiveVector, parameter
 from dynamics.schedules import Coefficient, Schedule, StepSize, chunks, unchecked, values_at
 
-__all__ = ["Algorithm", "GradientDescent", "GradientFlow"]
-
-
-class Algorithm(Declared):
-    """Base of all algorithms; ``discrete`` tells whether time counts steps (True) or is flow time (False)."""
-
-    discrete: ClassVar[bool]
-
-    @property
-    def scheduled(self) -> bool:
-        """Whether any coefficient changes with the step."""
-        return any(isinstance(getattr(self, name), Schedule) for name in type(self).model_fields)
+__all__ = ["GradientDescent", "GradientFlow"]
 
 
 class _Gradient(Algorithm):

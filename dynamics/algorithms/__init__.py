@@ -1,0 +1,32 @@
+"""What trains: each algorithm with the coefficients that a user may turn."""
+
+from dynamics.algorithms._base import Algorithm
+from dynamics.algorithms._gradient import GradientDescent, GradientFlow
+from dynamics.algorithms._momentum import (
+    SGD,
+    DanaConstant,
+    DanaDecaying,
+    GeneralMomentum,
+    HeavyBall,
+    Nesterov,
+    Rule,
+    ScheduleFree,
+    SGDMomentum,
+    StochasticAlgorithm,
+)
+
+__all__ = [
+    "SGD",
+    "Algorithm",
+    "DanaConstant",
+    "DanaDecaying",
+    "GeneralMomentum",
+    "GradientDescent",
+    "GradientFlow",
+    "HeavyBall",
+    "Nesterov",
+    "Rule",
+    "SGDMomentum",
+    "ScheduleFree",
+    "StochasticAlgorithm",
+]

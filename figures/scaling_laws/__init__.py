@@ -1,0 +1,18 @@
+"""Figures of momentum scaling laws: in the manner of arXiv 2505.16098 and 2405.15074, checked by simulation."""
+
+from __future__ import annotations
+
+from figures.registry import Recipe
+from figures.scaling_laws import _curves
+
+__all__ = ["FIGURES"]
+
+_OWN = "own"
+
+#: The figures of this phenomenon: name, paper, title, data, drawing, effect, seconds of the full preset.
+FIGURES: tuple[Recipe, ...] = (
+    Recipe(
+        "scaling-laws/loss-curves", _OWN, "Risk of stochastic momentum: single runs, their mean, and exact theory",
+        _curves.loss_curves_data, _curves.loss_curves_draw, _curves.loss_curves_effect, 250,
+    ),
+)  # fmt: skip

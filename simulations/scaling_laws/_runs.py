@@ -1,0 +1,119 @@
+"""One run of stochastic momentum: literally on streams of samples, or mode by mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynamics.algorithms import Rule
+from dynamics.scaling_laws import PowerLawRandomFeatures, Spectrum
+from simulations._streams import Source, stream
+from simulations.scaling_laws._kernels import diagonal_steps, literal_steps
+from simulations.scaling_laws._sample import features, modes, target
+
+__all__ = ["DIVERGED", "Path", "diagonal", "literal"]
+
+#: A run has diverged when its risk is more than this many times the risk at theta = 0.
+DIVERGED = 1e10
+#: Numbers drawn, or multiplications made, between looks at the request to stop.
+_LOOK = 10**7
+#: Most steps whose samples are drawn together.
+_BLOCK = 64
+
+Array = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+
+class Path(NamedTuple):
+    r"""P and \|y\|^2 at the times before divergence, the step at which that was seen (or -1), and l of the modes."""
+
+    risk: Array
+    momentum_norm: Array
+    diverged_at: int
+    eigenvalues: Array
+
+
+def _pieces(times: Steps, most: int, checkpoint: Callable[[], None]) -> Iterator[tuple[int, Steps]]:
+    """Yield for each time, in pieces of at most ``most`` steps, its index and the steps to take; none for time 0."""
+    done = 0
+    for index, time in enumerate(times.tolist()):
+        while True:
+            checkpoint()
+            end = min(time, done + most)
+            yield index, np.arange(done, end)
+            done = end
+            if done == time:
+                break
+
+
+def diagonal(
+    problem: PowerLawRandomFeatures | Spectrum, rule: Rule, batch_size: int, times: Steps, seed: int, run: int,
+    checkpoint: Callable[[], None],
+) -> Path:  # fmt: skip
+    """Train mode by mode: exact in law, at a cost of d random numbers a step for any batch size."""
+    found = modes(problem, seed, run)
+    q, y = np.sqrt(found.eigenvalues) * found.error, np.zeros(found.error.size)
+    variance = found.floor + problem.noise**2
+    limit = DIVERGED * (float(q @ q) + found.floor) + problem.noise**2
+    rng = stream(seed, run, Source.PATH)
+    kept = np.empty((2, times.size))
+    for index, steps in _pieces(times, max(1, _LOOK // q.size), checkpoint):
+        at = diagonal_steps(rng, found.eigenvalues, q, y, variance, batch_size, limit, *rule.at(steps))
+        if at >= 0:
+            return Path(kept[0, :index], kept[1, :index], int(steps[0]) + at, found.eigenvalues)
+        kept[:, index] = found.floor + float(q @ q), float((y**2 / found.eigenvalues).sum())
+    return Path(kept[0], kept[1], -1, found.eigenvalues)
+
+
+def literal(
+    problem: PowerLawRandomFeatures, rule: Rule, batch_size: int, times: Steps, seed: int, run: int,
+    checkpoint: Callable[[], None],
+) -> Path:  # fmt: skip
+    """Train on fresh inputs x, features W^T x and labels <x, b> + noise; divergence is looked for now and then only."""
+    matrix, wanted = features(problem, seed, run), target(problem)
+    block = max(1, min(_BLOCK, _LOOK // (10 * batch_size * matrix.shape[0])))
+    weights, momentum = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
+    drawn = _samples(problem, matrix, wanted, batch_size, block, seed, run)
+    kept = np.empty((2, times.size))
+    done, last = 0, int(times[-1])
+    _keep(kept, times == 0, matrix, wanted, weights, momentum)
+    while done < last:
+        checkpoint()
+        inputs, labels = next(drawn)
+        # all times within the block are stops
+        for stop in np.unique(np.append(times[(times > done) & (times <= done + block)], done + block)).tolist():
+            rows = slice(done % block * batch_size, ((stop - 1) % block + 1) * batch_size)
+            at = rule.at(np.arange(done, stop))
+            literal_steps(inputs[rows], labels[rows], weights, momentum, batch_size, *at)
+            done = stop
+            if not _keep(kept, times == done, matrix, wanted, weights, momentum):
+                before = int(np.searchsorted(times, done))
+                return Path(kept[0, :before], kept[1, :before], done, _eigenvalues(matrix))
+    return Path(kept[0], kept[1], -1, np.empty(0))
+
+
+def _samples(
+    problem: PowerLawRandomFeatures, matrix: Array, wanted: Array, batch_size: int, block: int, seed: int, run: int
+) -> Iterator[tuple[Array, Array]]:
+    """Yield features and labels of a block of steps; blocks are the same whatever times are asked for."""
+    path, noise = stream(seed, run, Source.PATH), stream(seed, run, Source.LABEL_NOISE)
+    while True:
+        inputs = path.standard_normal((block * batch_size, matrix.shape[0]))
+        yield inputs @ matrix, inputs @ wanted + problem.noise * noise.standard_normal(block * batch_size)
+
+
+def _keep(
+    kept: Array, places: NDArray[np.bool_], matrix: Array, wanted: Array, weights: Array, momentum: Array
+) -> bool:
+    """Keep P and |y|^2 at these places, if any, and say whether the run goes on."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverges
+        risk = ((matrix @ weights - wanted) ** 2).sum()
+        kept[:, places] = np.array([[risk], [momentum @ momentum]])
+        return bool(risk <= DIVERGED * (wanted @ wanted))
+
+
+def _eigenvalues(matrix: Array) -> Array:
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False), dtype=np.float64) ** 2
