@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from numba import njit
 
-__all__ = ["kernel"]
+__all__ = ["kernel", "vector_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,7 +20,20 @@ def kernel(function: F) -> F:
 
     Where no cache folder is writable (set ``NUMBA_CACHE_DIR`` then) the kernel is compiled anew by each process.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+    return _compiled(function, fastmath=False)
+
+
+def vector_kernel(function: F) -> F:
+    """Compile like :func:`kernel`, but into its callers, and free to change the order of sums, so that loops vectorise.
+
+    The last bits then depend on the processor's vectors. Infinities and nan keep their meaning.
+    """
+    return _compiled(function, fastmath={"reassoc", "contract", "arcp", "nsz"})
+
+
+def _compiled(function: F, fastmath: Any) -> F:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+    options["forceinline"] = bool(fastmath)
     try:
         compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # numba's "no locator available": neither the package nor the home cache is writable

@@ -77,8 +77,18 @@ def _calls(node):
             yield "shell"
         if keyword.arg == "allow_pickle" and not (constant and keyword.value.value is False):
             yield "allow_pickle"
-        if keyword.arg == "fastmath" and not (constant and keyword.value.value is False):
+        if (
+            keyword.arg == "fastmath"
+            and not (constant and keyword.value.value is False)
+            and not reorders(keyword.value)
+        ):
             yield "fastmath"
+
+
+def reorders(node):
+    """Whether an option lets sums be reordered and no more: infinities and nan keep their meaning."""
+    flags = {"reassoc", "contract", "arcp", "nsz"}
+    return isinstance(node, ast.Set) and all(getattr(item, "value", None) in flags for item in node.elts)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +100,7 @@ def _calls(node):
         ("np.random.rand(3)", "legacy np.random.rand"), ("np.random.seed(0)", "legacy np.random.seed"),
         ("from numpy.random import randn", "legacy numpy.random.randn"), ("x = np.random.RandomState", "legacy"),
         ("try:\n    1\nexcept:\n    2", "bare except"), ("np.load(p, allow_pickle=True)", "allow_pickle"),
-        ("njit(fastmath=True)", "fastmath"),
+        ("njit(fastmath=True)", "fastmath"), ("njit(fastmath={'reassoc', 'nnan'})", "fastmath"),
     ],
 )  # fmt: skip
 def test_the_scan_sees_what_is_forbidden(code, found):

@@ -1,6 +1,17 @@
 """Theory of stochastic momentum on power-law random features (arXiv 2505.16098 and 2405.15074, and exactly)."""
 
 from analytic.scaling_laws._equivalent import Edges, edges, limit_risk
+from analytic.scaling_laws._exponents import Exponents, exponents, phase
 from analytic.scaling_laws._solve import METHODS, METHODS_ON_DATA, solve
 
-__all__ = ["METHODS", "METHODS_ON_DATA", "Edges", "edges", "limit_risk", "solve"]
+__all__ = [
+    "METHODS",
+    "METHODS_ON_DATA",
+    "Edges",
+    "Exponents",
+    "edges",
+    "exponents",
+    "limit_risk",
+    "phase",
+    "solve",
+]

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamics.kernels import kernel
+from dynamics.kernels import vector_kernel
 
 __all__ = ["advance", "advance_block", "march"]
 
 Array = NDArray[Any]
 
 
-@kernel
+@vector_kernel
 def advance(
     curvature: Array, count: Array, moments: Array, floor: float, batch: float,
     gamma1: Array, gamma2: Array, gamma3: Array, delta: Array,
@@ -51,7 +51,7 @@ def advance(
     return excess
 
 
-@kernel
+@vector_kernel
 def _product(x: Any, y: Any) -> Any:
     """Return the product of two 3 x 3 matrices, as tuples of rows one after the other: scalars stay in registers."""
     return (
@@ -63,7 +63,7 @@ def _product(x: Any, y: Any) -> Any:
     )  # fmt: skip
 
 
-@kernel
+@vector_kernel
 def _affine(x: Any, y: Any, times: float, z: Any) -> Any:
     """Return x y + times z for a 3 x 3 matrix and vectors."""
     return (
@@ -73,7 +73,7 @@ def _affine(x: Any, y: Any, times: float, z: Any) -> Any:
     )
 
 
-@kernel
+@vector_kernel
 def _power(matrix: Any, force: Any, steps: int) -> Any:
     """Return A^n, S0 = sum_i A^(n-1-i) h and S1 = sum_i i A^(n-1-i) h by binary doubling, from the top bit down.
 
@@ -97,7 +97,7 @@ def _power(matrix: Any, force: Any, steps: int) -> Any:
     return power, s0, s1
 
 
-@kernel
+@vector_kernel
 def advance_block(
     curvature: Array, count: Array, moments: Array, ramps: Array, floor: float, batch: float, steps: int,
     g1: float, g2: float, g3: float, delta: float,
@@ -137,7 +137,7 @@ def advance_block(
     return excess
 
 
-@kernel
+@vector_kernel
 def march(
     curvature: Array, count: Array, moments: Array, floor: float, batch: float, lengths: Array,
     gamma1: Any, gamma2: Any, gamma3: Any, delta: Any, excess: Any, momentum: Any,

@@ -61,7 +61,7 @@ def solve(
         For ``"recursion"`` on PowerLawRandomFeatures: what ``simulations.scaling_laws.sample(problem, runs=...)``
         returns.
     accuracy : float
-        Largest relative error of the integrator, from 0 (every step is taken, also beyond the first 10^4) to 0.1; the
+        Largest relative error of the integrator, from 0 (every step is taken, also beyond the first 4000) to 0.1; the
         error reached is estimated and stored.
 
     Returns

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamics.kernels import kernel
+from dynamics.kernels import kernel, vector_kernel
+from simulations._normals import normal_pair
 
 __all__ = ["diagonal_steps", "literal_steps"]
 
@@ -35,37 +36,53 @@ def literal_steps(
             weights[j] -= gamma2[i] * g + gamma3[i] * momentum[j]
 
 
-@kernel
+@vector_kernel
 def diagonal_steps(
-    rng: Any, eigenvalues: Array, q: Array, y: Array, variance: float, batch: int, limit: float,
-    gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
+    keys: Array, first: int, squares: Array, curvature: Array, q: Array, y: Array, variance: float, batch: float,
+    limit: float, gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
 ) -> int:  # fmt: skip
-    """Take gamma1.size steps in place on q = sqrt(l) w and sqrt(l) y; return -1 or the steps after which P > limit.
+    """Take squares.size steps in place on q = sqrt(l) w and sqrt(l) y; return -1 or the steps after which P > limit.
 
     Given w, the batch's residuals are independent N(0, P) with P = |q|^2 + variance, and given them the features are
-    Gaussian too. With chi^2 of B degrees of freedom, S = P chi^2 and zeta ~ N(0, 1) for each mode, exactly in law,
+    Gaussian too. With chi^2 of B degrees of freedom (``squares``), S = P chi^2 and zeta ~ N(0, 1) for each mode, it is
+    exact in law that
 
         sqrt(l) g = (l/B) [q (chi^2 - sqrt(S) kappa) + sqrt(S) zeta],
         kappa = <q, zeta>/(P (1 + sqrt(variance/P))).
+
+    The numbers zeta of step ``first`` + i come from ``keys``, for two modes at a time: there is an even number of them.
+    A loop over the modes finishes a step and draws the numbers of the next.
     """
+    half = q.size // 2
+    pair = (keys[0], keys[1])
+    place = np.uint64(first) * np.uint64(half)
     zeta = np.empty_like(q)
-    for i in range(gamma1.size):
-        total, overlap = variance, 0.0
-        for j in range(q.size):
-            zeta[j] = rng.standard_normal()
-            total += q[j] * q[j]
-            overlap += q[j] * zeta[j]
-        square = rng.chisquare(batch)
+    total, overlap = variance, 0.0
+    for j in range(half):
+        k = j + half
+        zeta[j], zeta[k] = normal_pair(pair, place + np.uint64(j))
+        total += q[j] * q[j] + q[k] * q[k]
+        overlap += q[j] * zeta[j] + q[k] * zeta[k]
+    for i in range(squares.size):
         along, across = 0.0, 0.0
         if total > 0.0:  # without noise and floor the risk may reach 0, where nothing moves any more
-            across = np.sqrt(total * square)
-            along = square - across * overlap / (total * (1.0 + np.sqrt(variance / total)))
-        after = variance
-        for j in range(q.size):
-            g = eigenvalues[j] / batch * (along * q[j] + across * zeta[j])
-            y[j] = (1.0 - delta[i]) * y[j] + gamma1[i] * g
-            q[j] -= gamma2[i] * g + gamma3[i] * y[j]
-            after += q[j] * q[j]
-        if not after <= limit:  # also true for nan
+            across = np.sqrt(total * squares[i])
+            along = (squares[i] - across * overlap / (total * (1.0 + np.sqrt(variance / total)))) / batch
+            across /= batch
+        keep, g1, g2, g3 = 1.0 - delta[i], gamma1[i], gamma2[i], gamma3[i]
+        place += np.uint64(half)
+        total, overlap = variance, 0.0
+        for j in range(half):
+            k = j + half
+            one = curvature[j] * (along * q[j] + across * zeta[j])
+            two = curvature[k] * (along * q[k] + across * zeta[k])
+            y[j] = keep * y[j] + g1 * one
+            y[k] = keep * y[k] + g1 * two
+            q[j] -= g2 * one + g3 * y[j]
+            q[k] -= g2 * two + g3 * y[k]
+            zeta[j], zeta[k] = normal_pair(pair, place + np.uint64(j))
+            total += q[j] * q[j] + q[k] * q[k]
+            overlap += q[j] * zeta[j] + q[k] * zeta[k]
+        if not total <= limit:  # also true for nan
             return i + 1
     return -1

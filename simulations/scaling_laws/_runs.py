@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dynamics.algorithms import Rule
 from dynamics.scaling_laws import PowerLawRandomFeatures, Spectrum
+from simulations._normals import key_of
 from simulations._streams import Source, stream
 from simulations.scaling_laws._kernels import diagonal_steps, literal_steps
 from simulations.scaling_laws._sample import features, modes, target
@@ -55,16 +56,23 @@ def diagonal(
 ) -> Path:  # fmt: skip
     """Train mode by mode: exact in law, at a cost of d random numbers a step for any batch size."""
     found = modes(problem, seed, run)
-    q, y = np.sqrt(found.eigenvalues) * found.error, np.zeros(found.error.size)
+    count = found.error.size
+    curvature, q, y = np.zeros((3, count + count % 2))  # modes come in pairs; a mode without curvature never moves
+    curvature[:count], q[:count] = found.eigenvalues, np.sqrt(found.eigenvalues) * found.error
     variance = found.floor + problem.noise**2
     limit = DIVERGED * (float(q @ q) + found.floor) + problem.noise**2
     rng = stream(seed, run, Source.PATH)
+    keys = key_of(rng)
     kept = np.empty((2, times.size))
-    for index, steps in _pieces(times, max(1, _LOOK // q.size), checkpoint):
-        at = diagonal_steps(rng, found.eigenvalues, q, y, variance, batch_size, limit, *rule.at(steps))
+    for index, steps in _pieces(times, max(1, _LOOK // count), checkpoint):
+        squares = rng.chisquare(batch_size, steps.size)
+        first = int(steps[0]) if steps.size else 0
+        at = diagonal_steps(
+            keys, first, squares, curvature, q, y, variance, float(batch_size), limit, *rule.at(steps)
+        )  # fmt: skip
         if at >= 0:
-            return Path(kept[0, :index], kept[1, :index], int(steps[0]) + at, found.eigenvalues)
-        kept[:, index] = found.floor + float(q @ q), float((y**2 / found.eigenvalues).sum())
+            return Path(kept[0, :index], kept[1, :index], first + at, found.eigenvalues)
+        kept[:, index] = found.floor + float(q @ q), float((y[:count] ** 2 / found.eigenvalues).sum())
     return Path(kept[0], kept[1], -1, found.eigenvalues)
 
 

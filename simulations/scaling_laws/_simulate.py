@@ -93,7 +93,7 @@ def simulate(
     >>> from dynamics.algorithms import SGD
     >>> runs = simulate(PowerLawRandomFeatures(dimension=20), SGD(batch_size=4), [0, 100, 1000], runs=20)
     >>> runs.risk.mean("run").values.round(3)
-    array([1.139, 0.017, 0.011])
+    array([1.139, 0.018, 0.011])
     """
     check_pair(problem, algorithm)
     when = check_times(times, algorithm)
