@@ -159,6 +159,28 @@ def figures(
     return produce(list(recipes(paper)), preset="full" if full else "quick", out=out, seed=seed, overwrite=overwrite)
 
 
+@app.command
+def exponents(*, alpha: float, beta: float) -> None:
+    """Print the phase of momentum scaling laws, and the compute-optimal exponents of all algorithms.
+
+    The risk falls like f^-loss at the best dimension d ~ f^size, for the compute f = d t.
+
+    Parameters
+    ----------
+    alpha
+        Exponent of the inputs: x_j has variance j^(-2 alpha).
+    beta
+        Exponent of the target: b_j = j^(-beta).
+    """
+    from figures.phenomena import phenomenon
+
+    chosen = phenomenon("scaling-laws")
+    print(f"phase {chosen.analytic.phase(alpha, beta)}")
+    for cls in chosen.dynamics.ALGORITHMS[:-1]:
+        loss, size = chosen.analytic.exponents(alpha, beta, cls.label)
+        print(f"{cls.label:15} loss {loss:.6f}  size {size:.6f}")
+
+
 def _phenomenon_command(name: str, summary: str) -> None:
     """Register a command that reads PHENOMENON, --problem and --algorithm first and all other options from them."""
 

@@ -44,6 +44,7 @@ class Phenomenon:
     def simulations(self) -> ModuleType:
         """``simulate`` and its ``METHODS``, the default first; ``sample`` where theory has methods on data.
 
+        ``SAMPLED``, where not all problems have data to be sampled, are those that do.
         ``OPTIONS``, where it has them, is a class that declares further parameters of ``simulate``.
         """
         return self._layer("simulations")

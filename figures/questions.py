@@ -240,7 +240,8 @@ def _method(chosen: Phenomenon, method: str | None) -> str:
 
 def _theory(chosen: Phenomenon, asked: Question, times: Any, method: str) -> xr.Dataset:
     given = {}
-    if method in getattr(chosen.analytic, "METHODS_ON_DATA", ()):
+    sampled = getattr(chosen.simulations, "SAMPLED", chosen.dynamics.PROBLEMS)
+    if method in getattr(chosen.analytic, "METHODS_ON_DATA", ()) and isinstance(asked.problem, tuple(sampled)):
         given["data"] = chosen.simulations.sample(asked.problem, **dict(asked.ensemble))
     answer: xr.Dataset = chosen.analytic.solve(asked.problem, asked.algorithm, times, method=method, **given)
     return answer

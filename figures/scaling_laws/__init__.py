@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from figures.registry import Recipe
-from figures.scaling_laws import _curves
+from figures.scaling_laws import _curves, _fronts, _maps
 
 __all__ = ["FIGURES"]
 
@@ -14,5 +14,13 @@ FIGURES: tuple[Recipe, ...] = (
     Recipe(
         "scaling-laws/loss-curves", _OWN, "Risk of stochastic momentum: single runs, their mean, and exact theory",
         _curves.loss_curves_data, _curves.loss_curves_draw, _curves.loss_curves_effect, 250,
+    ),
+    Recipe(
+        "scaling-laws/fronts", _OWN, "Compute-optimal fronts and their exponents",
+        _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 60,
+    ),
+    Recipe(
+        "scaling-laws/phases", _OWN, "Phases, compute-optimal exponents, and what momentum gains",
+        _maps.maps_data, _maps.maps_draw, _maps.maps_effect, 60,
     ),
 )  # fmt: skip
