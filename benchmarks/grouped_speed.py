@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from dynamics.algorithms import Rule
+from dynamics.groups import Groups, power_law_groups
 from dynamics.kernels import kernel
 from dynamics.schedules import Hyperbolic, Power, unchecked
-from simulations.scaling_laws._grouped import Groups, grouped, power_law_groups
+from simulations.scaling_laws._grouped import grouped
 
 RULE = Rule(1.0, 0.3, Power(scale=0.06, exponent=-0.5), Hyperbolic(offset=5.0))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counting", "counting_rule"]
+__all__ = ["Counting", "counting_rule", "panel", "singly"]
 
 Array = NDArray[np.float64]
 
@@ -43,24 +43,26 @@ def counting_rule(last: int, angle: float, *, direct: int = 32) -> Counting:
     parts, first = [], 1
     while first <= last:
         end = min(last, direct - 1 if first < direct else int(first * growth))
-        parts.append(_singly(first, end) if first < direct or end - first < _NODES else _panel(first, end))
+        parts.append(singly(first, end) if first < direct or end - first < _NODES else panel(first, end))
         first = end + 1
     return Counting(np.concatenate([part.nodes for part in parts]), np.concatenate([part.weights for part in parts]))
 
 
-def _singly(first: int, last: int) -> Counting:
+def singly(first: int, last: int) -> Counting:
+    """Return every number from ``first`` to ``last`` as a node of weight 1."""
     nodes = np.arange(first, last + 1, dtype=np.float64)
     return Counting(nodes, np.ones_like(nodes))
 
 
-def _panel(first: int, last: int) -> Counting:
+def panel(first: int, last: int, count: int = _NODES) -> Counting:
+    """Return the Gauss rule of ``count`` nodes for unit masses at first ... last, of which there are more."""
     from scipy.linalg import eigh_tridiagonal
 
-    count = float(last - first + 1)
-    k = np.arange(1, _NODES, dtype=np.float64)
-    off = k / 2.0 * np.sqrt((count - k) * (count + k) / (4.0 * k * k - 1.0))
+    masses = float(last - first + 1)
+    k = np.arange(1, count, dtype=np.float64)
+    off = k / 2.0 * np.sqrt((masses - k) * (masses + k) / (4.0 * k * k - 1.0))
     # around the middle of the panel, for digits; the first components of the eigenvectors give the weights
-    values, vectors = eigh_tridiagonal(np.zeros(_NODES), off)
+    values, vectors = eigh_tridiagonal(np.zeros(count), off)
     nodes = np.asarray((first + last) / 2.0 + values, dtype=np.float64)
-    weights = np.asarray(count * vectors[0] ** 2, dtype=np.float64)
+    weights = np.asarray(masses * vectors[0] ** 2, dtype=np.float64)
     return Counting(nodes, weights)

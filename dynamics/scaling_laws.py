@@ -36,11 +36,21 @@ from dynamics.algorithms import (
 )
 from dynamics.counting import Counting, counting_rule
 from dynamics.errors import ParameterError
+from dynamics.groups import Groups, groups_of, power_law_groups
 from dynamics.parameters import Declared, NotNegativeVector, PositiveVector, parameter
 from dynamics.results import Variable
 from dynamics.stability import Curvature
 
-__all__ = ["ALGORITHMS", "PROBLEMS", "VARIABLES", "PowerLawRandomFeatures", "Problem", "Spectrum", "check_pair"]
+__all__ = [
+    "ALGORITHMS",
+    "PROBLEMS",
+    "VARIABLES",
+    "PowerLawRandomFeatures",
+    "PowerLawSpectrum",
+    "Problem",
+    "Spectrum",
+    "check_pair",
+]
 
 #: Symbols and meanings of what theory and simulation answer with.
 VARIABLES: Mapping[str, Variable] = {
@@ -71,7 +81,12 @@ class Problem(Declared):
     @property
     @abstractmethod
     def initial_risk(self) -> float:
-        """P at theta = 0; for random features its mean over W, which is its value for every W."""
+        """P at theta = 0, for random features the same for every W."""
+
+    @property
+    def groups(self) -> Groups:
+        """Groups of equal eigenvalues, where the spectrum is given."""
+        raise ParameterError(f"problem must have a given spectrum; {type(self).__name__} has not")
 
 
 class PowerLawRandomFeatures(Problem):
@@ -170,9 +185,62 @@ class Spectrum(Problem):
         """P at theta = 0."""
         return self.floor + float(np.dot(self.eigenvalues, self.initial_error))
 
+    @property
+    def groups(self) -> Groups:
+        """Groups of exactly equal eigenvalues."""
+        return groups_of(self.eigenvalues, self.initial_error, self.floor)
+
+
+class PowerLawSpectrum(Problem):
+    """Modes l_j = j^(-2 alpha) with squared errors j^(-2 beta), j = 1 ... d, and a floor: no random features.
+
+    Examples
+    --------
+    >>> problem = PowerLawSpectrum(alpha=1.0, beta=0.7, dimension=10**9)
+    >>> problem.groups.eigenvalue.size
+    365
+    """
+
+    alpha: float = parameter(
+        1.0, symbol=r"\alpha", meaning="exponent of the spectrum: l_j = j^(-2 alpha)", at_least=0.05, at_most=5.0,
+        explore=(0.1, 2.0),
+    )  # fmt: skip
+    beta: float = parameter(
+        0.7, symbol=r"\beta", meaning="exponent of the errors: w_j^2 = j^(-2 beta)", at_least=-5.0, at_most=5.0,
+        explore=(0.0, 2.0),
+    )  # fmt: skip
+    dimension: int = parameter(
+        200, symbol="d", meaning="number of features", at_least=1, at_most=2**52, scale="log", explore=(10, 10**9)
+    )
+    floor: float = parameter(
+        0.0, symbol=r"P_\infty", meaning="risk that no weights can avoid", at_least=0.0, at_most=1e50, scale="log",
+        explore=(1e-6, 1.0),
+    )  # fmt: skip
+
+    @property
+    def groups(self) -> Groups:
+        """A few hundred groups for all modes; the mean risk is that of the modes to 1e-10."""
+        return power_law_groups(self.alpha, self.beta, self.dimension, self.floor)
+
+    def counting(self) -> Counting:
+        """Return nodes and weights for sums over the modes j = 1 ... d of functions of l_j and w_j^2."""
+        return counting_rule(self.dimension, SECTOR / (2.0 * self.alpha))
+
+    @property
+    def curvature(self) -> Curvature:
+        """The eigenvalues."""
+        nodes, weights = self.counting()
+        return Curvature(nodes ** (-2.0 * self.alpha), weights, self.dimension, self.alpha, self.beta)
+
+    @property
+    def initial_risk(self) -> float:
+        """P at theta = 0."""
+        nodes, weights = self.counting()
+        return self.floor + float(weights @ nodes ** (-2.0 * (self.alpha + self.beta)))
+
 
 #: The parametrisations of the problem and the algorithms that have a meaning here, the default first.
-PROBLEMS: tuple[type[Problem], ...] = (PowerLawRandomFeatures, Spectrum)
+PROBLEMS: tuple[type[Problem], ...] = (PowerLawRandomFeatures, PowerLawSpectrum, Spectrum)
 ALGORITHMS: tuple[type[Algorithm], ...] = (
     SGD, SGDMomentum, HeavyBall, Nesterov, DanaConstant, DanaDecaying, ScheduleFree, GeneralMomentum,
 )  # fmt: skip

@@ -14,12 +14,14 @@ is below 1. These are bounds on the mean: above them single runs may still conve
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Coefficients", "Curvature", "broken_bound", "kernel_norm", "responses"]
+__all__ = ["Coefficients", "Curvature", "broken_bound", "kernel_norm", "largest_stable", "responses"]
 
 Array = NDArray[np.float64]
 
@@ -78,3 +80,12 @@ def broken_bound(curvature: Curvature, batch_size: int, at: Coefficients, step: 
         f"learning_rate or momentum_rate must be smaller: the kernel norm at step {step} must be below 1 for the mean "
         f"risk to converge, and is {norm:.6g} ({named}, batch_size {batch_size})"
     )
+
+
+def largest_stable(norm: Callable[[float], float], curvature: Curvature) -> float:
+    """Return the largest learning rate at which ``norm``, which grows with it, is below 1."""
+    low, high = 1e-12 / curvature.trace, 4e4 / float(curvature.eigenvalues.max())
+    while high / low > 1.0 + 1e-12:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if norm(middle) < 1.0 else (low, middle)
+    return low

@@ -11,7 +11,6 @@ curvature of the problem, so that theory and simulation are given the same numbe
 from __future__ import annotations
 
 import json
-import math
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -23,7 +22,7 @@ from dynamics.algorithms._base import Algorithm
 from dynamics.errors import ParameterError
 from dynamics.parameters import parameter
 from dynamics.schedules import Coefficient, Hyperbolic, Power, RunningMean, Schedule, StepSize, values_at
-from dynamics.stability import Coefficients, Curvature, kernel_norm
+from dynamics.stability import Coefficients, Curvature, kernel_norm, largest_stable
 
 __all__ = [
     "SGD",
@@ -32,6 +31,7 @@ __all__ = [
     "GeneralMomentum",
     "HeavyBall",
     "Nesterov",
+    "OneRate",
     "Rule",
     "SGDMomentum",
     "ScheduleFree",
@@ -98,24 +98,23 @@ def _half(curvature: Curvature, batch_size: int) -> float:
     return 0.5 * min(1.0, batch_size / curvature.trace)
 
 
-class _Stepping(StochasticAlgorithm):
+class OneRate(StochasticAlgorithm):
     """Members with one learning rate."""
 
     learning_rate: Rate | None = parameter(
         None, symbol=r"\gamma_2", meaning="step size; none means a stable one", scale="log", explore=(1e-3, 1.0)
     )
 
-    def _half_of_largest(self, curvature: Curvature) -> float:
-        """Return half of the largest learning rate that is stable in the mean with the other parameters as they are."""
-        low, high = 1e-12 / curvature.trace, 4e4 / float(curvature.eigenvalues.max())
-        while high / low > 1.0 + 1e-12:
-            middle = math.sqrt(low * high)
-            tried = self.model_copy(update={"learning_rate": middle})
-            low, high = (middle, high) if tried.norm_at(curvature, 0.0) < 1.0 else (low, middle)
-        return 0.5 * low
+    def largest_rate(self, curvature: Curvature, step: float) -> float:
+        """Return the largest learning rate whose kernel norm at a step is below 1, the other parameters as given."""
+
+        def norm(rate: float) -> float:
+            return self.model_copy(update={"learning_rate": rate}).norm_at(curvature, step)
+
+        return largest_stable(norm, curvature)
 
 
-class SGD(_Stepping):
+class SGD(OneRate):
     """Stochastic gradient descent: gamma1 = gamma3 = 0, gamma2 = ``learning_rate``, by default 0.5 min(1, B/Tr).
 
     Examples
@@ -130,7 +129,7 @@ class SGD(_Stepping):
         return Rule(0.0, rate, 0.0, 1.0)
 
 
-class SGDMomentum(_Stepping):
+class SGDMomentum(OneRate):
     """SGD-M: gamma1 = 1 and constant gamma2, gamma3 and Delta; gamma3 is by default Delta gamma2.
 
     With that the momentum moves the weights as much as the gradient does. ``learning_rate=None`` is half of the largest
@@ -148,12 +147,12 @@ class SGDMomentum(_Stepping):
 
     def rule(self, curvature: Curvature) -> Rule:
         """Return the coefficients for a problem of this curvature."""
-        rate = self._half_of_largest(curvature) if self.learning_rate is None else self.learning_rate
+        rate = 0.5 * self.largest_rate(curvature, 0.0) if self.learning_rate is None else self.learning_rate
         momentum = self.decay * rate if self.momentum_rate is None else self.momentum_rate
         return Rule(1.0, rate, momentum, self.decay)
 
 
-class _Momentum(_Stepping):
+class _Momentum(OneRate):
     """Heavy ball and Nesterov: a learning rate eta and a momentum factor rho."""
 
     momentum: float = parameter(
@@ -161,7 +160,7 @@ class _Momentum(_Stepping):
     )
 
     def _rate(self, curvature: Curvature) -> float:
-        return self._half_of_largest(curvature) if self.learning_rate is None else self.learning_rate
+        return 0.5 * self.largest_rate(curvature, 0.0) if self.learning_rate is None else self.learning_rate
 
 
 class HeavyBall(_Momentum):
@@ -187,7 +186,7 @@ class Nesterov(_Momentum):
         return Rule(1.0, rate, rate * self.momentum, 1.0 - self.momentum)
 
 
-class _Dana(_Stepping):
+class _Dana(OneRate):
     """What both kinds of DANA share: gamma1 = 1, gamma2 as SGD, Delta_t = delta/(delta + t)."""
 
     momentum_rate: Rate | None = parameter(
@@ -250,7 +249,7 @@ class DanaDecaying(_Dana):
         return Rule(1.0, rate, Power(scale=momentum, exponent=-exponent), self._delta(curvature))
 
 
-class ScheduleFree(_Stepping):
+class ScheduleFree(OneRate):
     """Schedule-Free SGD with learning rate g and interpolation s, written for the point where the gradient is taken.
 
     gamma1 = g, gamma2 = (1-s) g, gamma3 = s/(t+1), Delta = 1/t (1 at t = 0): no approximation. The running mean x that

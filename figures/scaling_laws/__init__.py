@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from figures.registry import Recipe
-from figures.scaling_laws import _curves, _fronts, _maps
+from figures.scaling_laws import _curves, _fronts, _large, _maps
 
 __all__ = ["FIGURES"]
 
@@ -18,6 +18,10 @@ FIGURES: tuple[Recipe, ...] = (
     Recipe(
         "scaling-laws/fronts", _OWN, "Compute-optimal fronts and their exponents",
         _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 60,
+    ),
+    Recipe(
+        "scaling-laws/large", _OWN, "A billion modes: stochastic runs over exact theory",
+        _large.large_data, _large.large_draw, _large.large_effect, 250,
     ),
     Recipe(
         "scaling-laws/phases", _OWN, "Phases, compute-optimal exponents, and what momentum gains",

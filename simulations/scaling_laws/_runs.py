@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamics.algorithms import Rule
-from dynamics.scaling_laws import PowerLawRandomFeatures, Spectrum
+from dynamics.scaling_laws import PowerLawRandomFeatures, Problem
+from dynamics.stability import Curvature
 from simulations._normals import key_of
 from simulations._streams import Source, stream
 from simulations.scaling_laws._kernels import diagonal_steps, literal_steps
 from simulations.scaling_laws._sample import features, modes, target
 
-__all__ = ["DIVERGED", "Path", "diagonal", "literal"]
+__all__ = ["DIVERGED", "Path", "Steps", "diagonal", "literal", "pieces"]
 
 #: A run has diverged when its risk is more than this many times the risk at theta = 0.
 DIVERGED = 1e10
@@ -29,15 +30,15 @@ Steps = NDArray[np.int64]
 
 
 class Path(NamedTuple):
-    r"""P and \|y\|^2 at the times before divergence, the step at which that was seen (or -1), and l of the modes."""
+    r"""P and \|y\|^2 at the times before divergence, the step at which that was seen (or -1), and then the modes."""
 
     risk: Array
     momentum_norm: Array
-    diverged_at: int
-    eigenvalues: Array
+    diverged_at: int = -1
+    modes: Curvature | None = None
 
 
-def _pieces(times: Steps, most: int, checkpoint: Callable[[], None]) -> Iterator[tuple[int, Steps]]:
+def pieces(times: Steps, most: int, checkpoint: Callable[[], None]) -> Iterator[tuple[int, Steps]]:
     """Yield for each time, in pieces of at most ``most`` steps, its index and the steps to take; none for time 0."""
     done = 0
     for index, time in enumerate(times.tolist()):
@@ -51,7 +52,7 @@ def _pieces(times: Steps, most: int, checkpoint: Callable[[], None]) -> Iterator
 
 
 def diagonal(
-    problem: PowerLawRandomFeatures | Spectrum, rule: Rule, batch_size: int, times: Steps, seed: int, run: int,
+    problem: Problem, rule: Rule, batch_size: int, times: Steps, seed: int, run: int,
     checkpoint: Callable[[], None],
 ) -> Path:  # fmt: skip
     """Train mode by mode: exact in law, at a cost of d random numbers a step for any batch size."""
@@ -64,16 +65,16 @@ def diagonal(
     rng = stream(seed, run, Source.PATH)
     keys = key_of(rng)
     kept = np.empty((2, times.size))
-    for index, steps in _pieces(times, max(1, _LOOK // count), checkpoint):
+    for index, steps in pieces(times, max(1, _LOOK // count), checkpoint):
         squares = rng.chisquare(batch_size, steps.size)
         first = int(steps[0]) if steps.size else 0
         at = diagonal_steps(
             keys, first, squares, curvature, q, y, variance, float(batch_size), limit, *rule.at(steps)
         )  # fmt: skip
         if at >= 0:
-            return Path(kept[0, :index], kept[1, :index], first + at, found.eigenvalues)
+            return Path(kept[0, :index], kept[1, :index], first + at, _each_once(found.eigenvalues))
         kept[:, index] = found.floor + float(q @ q), float((y[:count] ** 2 / found.eigenvalues).sum())
-    return Path(kept[0], kept[1], -1, found.eigenvalues)
+    return Path(kept[0], kept[1])
 
 
 def literal(
@@ -99,8 +100,9 @@ def literal(
             done = stop
             if not _keep(kept, times == done, matrix, wanted, weights, momentum):
                 before = int(np.searchsorted(times, done))
-                return Path(kept[0, :before], kept[1, :before], done, _eigenvalues(matrix))
-    return Path(kept[0], kept[1], -1, np.empty(0))
+                own = np.asarray(np.linalg.svd(matrix, compute_uv=False) ** 2, dtype=np.float64)
+                return Path(kept[0, :before], kept[1, :before], done, _each_once(own))
+    return Path(kept[0], kept[1])
 
 
 def _samples(
@@ -123,5 +125,5 @@ def _keep(
         return bool(risk <= DIVERGED * (wanted @ wanted))
 
 
-def _eigenvalues(matrix: Array) -> Array:
-    return np.asarray(np.linalg.svd(matrix, compute_uv=False), dtype=np.float64) ** 2
+def _each_once(eigenvalues: Array) -> Curvature:
+    return Curvature(eigenvalues, np.ones_like(eigenvalues), eigenvalues.size)

@@ -13,7 +13,7 @@ from dynamics.errors import ParameterError
 from dynamics.memory import check_memory
 from dynamics.parameters import check_whole
 from dynamics.results import answer
-from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, Problem, Spectrum
+from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, PowerLawSpectrum, Problem, Spectrum
 from simulations._ensemble import check_runs, check_workers, run_all
 from simulations._streams import Source, stream
 
@@ -46,8 +46,8 @@ def target(problem: PowerLawRandomFeatures) -> Array:
     return np.arange(1, problem.ambient + 1, dtype=np.float64) ** -(problem.alpha + problem.beta)
 
 
-def modes(problem: PowerLawRandomFeatures | Spectrum, seed: int, run: int) -> Modes:
-    """Return the modes of one run; a Spectrum has the same in every run.
+def modes(problem: Problem, seed: int, run: int) -> Modes:
+    """Return the modes of one run; a given spectrum has the same in every run.
 
     With D^(1/2) W = U S V^T: l = S^2, theta* = V S^(-1) U^T D^(1/2) b, and P_inf is what of D^(1/2) b lies outside U.
     The decomposition is of D^(1/2) W, not of K, whose small eigenvalues would lose twice as many digits.
@@ -55,6 +55,10 @@ def modes(problem: PowerLawRandomFeatures | Spectrum, seed: int, run: int) -> Mo
     if isinstance(problem, Spectrum):
         error = -np.sqrt(np.array(problem.initial_error, dtype=np.float64))
         return Modes(np.array(problem.eigenvalues, dtype=np.float64), error, problem.floor)
+    if isinstance(problem, PowerLawSpectrum):
+        j = np.arange(1, problem.dimension + 1, dtype=np.float64)
+        return Modes(j ** (-2.0 * problem.alpha), -(j**-problem.beta), problem.floor)
+    assert isinstance(problem, PowerLawRandomFeatures)
     left, singular, _ = np.linalg.svd(features(problem, seed, run), full_matrices=False)
     wanted = target(problem)
     inside = left.T @ wanted
@@ -67,6 +71,8 @@ def check_features(problem: Problem, at_once: int, advice: str = "") -> None:
     if isinstance(problem, PowerLawRandomFeatures):
         numbers = at_once * 4 * problem.dimension * (problem.ambient + problem.dimension)
         check_memory(numbers, f"dimension, ambient_dimension or workers must be smaller{advice}")
+    if isinstance(problem, PowerLawSpectrum):
+        check_memory(at_once * 8 * problem.dimension, "dimension must be smaller, or method='grouped'")
 
 
 @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,13 @@ from dynamics.errors import ParameterError, known
 from dynamics.memory import check_memory
 from dynamics.parameters import check_whole
 from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, Problem, check_pair
-from dynamics.stability import Curvature, broken_bound
+from dynamics.stability import broken_bound
 from dynamics.times import check_times
 from simulations._assemble import Run, assemble, raise_first
 from simulations._ensemble import check_runs, check_workers, raise_if_set, run_all
-from simulations.scaling_laws._runs import Path, diagonal, literal
+from simulations._streams import Source, stream
+from simulations.scaling_laws._grouped import grouped
+from simulations.scaling_laws._runs import Path, Steps, diagonal, literal
 from simulations.scaling_laws._sample import check_features
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "simulate"]
 
 #: The methods of :func:`simulate`, the default first.
-METHODS = ("diagonal", "literal")
+METHODS = ("diagonal", "literal", "grouped")
 
 _CURVES = ("risk", "momentum_norm")
 
@@ -49,8 +52,8 @@ def simulate(
 
     Parameters
     ----------
-    problem : PowerLawRandomFeatures or Spectrum
-        Random features are drawn anew in every run, those of :func:`sample`; a Spectrum is the same in all of them.
+    problem : PowerLawRandomFeatures, PowerLawSpectrum or Spectrum
+        Random features are drawn anew in every run, those of :func:`sample`; a spectrum is the same in all of them.
     algorithm : SGD, SGDMomentum, HeavyBall, Nesterov, DanaConstant, DanaDecaying, ScheduleFree or GeneralMomentum
         What is left open is chosen from the problem, the same for every run and for theory.
     times : array
@@ -63,6 +66,8 @@ def simulate(
     method : str
         * ``"diagonal"``: the modes of K with d normal numbers and a chi-square number in each step, exact in law for
           any batch size.
+        * ``"grouped"``: three random numbers for each group of equal eigenvalues in each step, exact in law for the
+          groups of a given spectrum: those of equal eigenvalues, or, of a PowerLawSpectrum, of :mod:`dynamics.groups`.
         * ``"literal"``: fresh inputs x, features W^T x and labels in each step; the ground truth.
     workers : int, optional
         Threads; none means one per processor.
@@ -101,15 +106,14 @@ def simulate(
     known("on_divergence", on_divergence, ("raise", "mark"))
     numbers, threads = check_runs(runs, first_run), check_workers(workers)
     seed = check_whole("seed", seed, at_least=0)
-    if method == "literal" and not isinstance(problem, PowerLawRandomFeatures):
-        raise ParameterError("method 'literal' needs PowerLawRandomFeatures: a Spectrum has no inputs to draw")
-    check_features(problem, min(threads, len(numbers)))
+    if method != "grouped":
+        check_features(problem, min(threads, len(numbers)))
     check_memory(4 * len(numbers) * when.size, "runs or the number of times must be smaller")
     rule = algorithm.rule(problem.curvature)
-    one_run = diagonal if method == "diagonal" else literal
+    train = _method(method, problem, rule, algorithm.batch_size, when.astype(np.int64), seed)
 
     def one(run: int, stop: threading.Event) -> Run:
-        path = one_run(problem, rule, algorithm.batch_size, when, seed, run, partial(raise_if_set, stop))  # type: ignore[arg-type]
+        path = train(run, partial(raise_if_set, stop))
         return Run([path[:2]], path.diverged_at, {}, _broken(path, rule, algorithm.batch_size))
 
     results, interrupted = run_all(one, numbers, workers=threads, progress=progress, label="simulate")
@@ -122,13 +126,34 @@ def simulate(
     return made
 
 
+def _method(
+    method: str, problem: Problem, rule: Rule, batch_size: int, times: Steps, seed: int
+) -> Callable[[int, Callable[[], None]], Path]:
+    """Return the function that makes one run."""
+    features = isinstance(problem, PowerLawRandomFeatures)
+    if method == "literal":
+        if not isinstance(problem, PowerLawRandomFeatures):
+            raise ParameterError("method 'literal' needs PowerLawRandomFeatures: a spectrum has no inputs to draw")
+        return lambda run, checkpoint: literal(problem, rule, batch_size, times, seed, run, checkpoint)
+    if method == "diagonal":
+        return lambda run, checkpoint: diagonal(problem, rule, batch_size, times, seed, run, checkpoint)
+    if features:
+        raise ParameterError(
+            "method 'grouped' needs a Spectrum or PowerLawSpectrum: the eigenvalues of random features do not repeat"
+        )
+    groups = problem.groups
+    return lambda run, checkpoint: grouped(
+        groups, problem.noise, rule, batch_size, times, stream(seed, run, Source.PATH), checkpoint
+    )
+
+
 def _broken(path: Path, rule: Rule, batch_size: int) -> str:
     """Say which bound a diverged run broke, on its own eigenvalues, when it was seen to diverge."""
     step = path.diverged_at
     if step < 0:
         return ""
-    own = Curvature(path.eigenvalues, np.ones_like(path.eigenvalues), path.eigenvalues.size)
-    return broken_bound(own, batch_size, rule.at_one(step), step) or (
+    assert path.modes is not None  # they come with every run that diverged
+    return broken_bound(path.modes, batch_size, rule.at_one(step), step) or (
         f"the kernel norm at step {step} is below 1: with these coefficients kept the mean risk would converge; "
         "they were larger before, or this run is a rare one; learning_rate or momentum_rate is too large"
     )

@@ -122,7 +122,7 @@ def test_other_learning_rates_are_half_of_the_largest_stable_one(cls, batch):
 def test_largest_stable_rate_of_sgd(case):
     nodes = power_nodes(case["alpha"], case["beta"], case["d"])
     curvature = Curvature(nodes.curvature, nodes.modes, case["d"])
-    largest = 2 * SGD(batch_size=case["B"])._half_of_largest(curvature)
+    largest = SGD(batch_size=case["B"]).largest_rate(curvature, 0)
     assert largest == pytest.approx(case["sgd_gamma_max"], rel=1e-9)
 
 

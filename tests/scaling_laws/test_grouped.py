@@ -15,12 +15,13 @@ from scipy import stats
 from analytic.scaling_laws._recursion import Nodes, recursion
 from dynamics.algorithms import Rule
 from dynamics.errors import ParameterError
+from dynamics.groups import Groups, power_law_groups
 from dynamics.scaling_laws import Spectrum
 from dynamics.schedules import Hyperbolic, Power, unchecked
 from figures.verdicts import verdicts
 from simulations._streams import Source, stream
 from simulations.scaling_laws import _grouped
-from simulations.scaling_laws._grouped import Groups, grouped, groups_of, power_law_groups
+from simulations.scaling_laws._grouped import grouped
 from simulations.scaling_laws._grouped_kernels import grouped_steps, triangular
 from simulations.scaling_laws._runs import diagonal
 from tests.scaling_laws.common import power_nodes
@@ -56,7 +57,7 @@ def by_groups(groups, name, batch, runs, noise=0.1):
 
 def worst(problem, name, batch, runs):
     """The smallest p-value of the comparisons of laws."""
-    one, two = runs_by_modes(problem, name, batch, runs), by_groups(groups_of(problem), name, batch, runs)
+    one, two = runs_by_modes(problem, name, batch, runs), by_groups(problem.groups, name, batch, runs)
     pairs = [pair for mine, other in zip(one, two, strict=True) for pair in zip(mine.T, other.T, strict=True)]
     pairs.append(tuple(np.log(risk[:, 4] / risk[:, 2]) for risk in (one[0], two[0])))
     return min(stats.ks_2samp(*pair).pvalue for pair in pairs)
@@ -90,7 +91,7 @@ def test_same_law_as_mode_by_mode_in_long(name, batch):
 
 @pytest.mark.parametrize(("name", "batch"), CASES)
 def test_mean_is_the_recursion(name, batch):
-    mean_is_exact(groups_of(REPEATED), name, batch)
+    mean_is_exact(REPEATED.groups, name, batch)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -101,12 +102,12 @@ def test_mean_with_multiplicities_between_the_whole_numbers(name):
 
 def test_no_error_at_first_is_a_start_like_others():
     """The momentum is zero as always; what moves the weights is the floor."""
-    groups = groups_of(REPEATED)
+    groups = REPEATED.groups
     mean_is_exact(groups._replace(error=np.zeros(5)), "momentum", 2)
 
 
 def test_groups_of_one_mode_are_the_modes():
-    groups = groups_of(SINGLE)
+    groups = SINGLE.groups
     assert (groups.multiplicity == 1).all()
     assert worst(SINGLE, "momentum", 1, 2000) > ALARM
     mean_is_exact(groups, "momentum", 1)
@@ -137,7 +138,7 @@ def test_only_a_mode_alone_has_a_sign():
 @pytest.mark.parametrize("name", RULES)
 def test_huge_batches_are_gradient_descent(name):
     """The noise is 1/sqrt(B) of the gradient, 3e-8, for each of 56 modes and 200 steps."""
-    groups = groups_of(REPEATED)
+    groups = REPEATED.groups
     found = grouped(groups, 0.1, RULES[name], 2**50, TIMES, np.random.default_rng(0), unchecked)
     w, y, kept = groups.error, np.zeros(5), []
     for t in range(TIMES[-1]):
@@ -171,12 +172,12 @@ def test_without_floor_and_noise_the_risk_may_vanish():
 
 def test_divergence_is_seen_at_its_step():
     rule = Rule(0.0, 20.0, 0.0, 1.0)
-    found = grouped(groups_of(REPEATED), 0.1, rule, 1, np.array([0, 2, 3000]), np.random.default_rng(0), unchecked)
+    found = grouped(REPEATED.groups, 0.1, rule, 1, np.array([0, 2, 3000]), np.random.default_rng(0), unchecked)
     at = found.diverged_at
     assert 2 < at < 100
     assert found.risk.size == found.momentum_norm.size == 2
     before = np.array([0, 2, at - 1])
-    again = grouped(groups_of(REPEATED), 0.1, rule, 1, before, np.random.default_rng(0), unchecked)
+    again = grouped(REPEATED.groups, 0.1, rule, 1, before, np.random.default_rng(0), unchecked)
     assert again.diverged_at == -1
     assert again.risk[-1] <= 1e10 * REPEATED.initial_risk
 
@@ -185,9 +186,7 @@ def test_the_generator_is_all_there_is(monkeypatch):
     """The same bits from the same stream, however the steps are divided, and whenever one looks."""
 
     def run(times, seed=7):
-        return grouped(
-            groups_of(REPEATED), 0.1, RULES["dana decaying"], 3, times, stream(seed, 0, Source.PATH), unchecked
-        )
+        return grouped(REPEATED.groups, 0.1, RULES["dana decaying"], 3, times, stream(seed, 0, Source.PATH), unchecked)
 
     whole, again, late = run(TIMES), run(TIMES), run(TIMES[3:])
     monkeypatch.setattr(_grouped, "_LOOK", 35)
@@ -200,13 +199,13 @@ def test_the_generator_is_all_there_is(monkeypatch):
 
 
 def test_equal_eigenvalues_are_merged_and_nothing_else():
-    groups = groups_of(REPEATED)
+    groups = REPEATED.groups
     np.testing.assert_array_equal(groups.eigenvalue, LEVELS)
     np.testing.assert_array_equal(groups.multiplicity, SIZES)
     parts = np.split(np.array(REPEATED.initial_error), np.cumsum(SIZES)[:-1])
     np.testing.assert_allclose(groups.error**2, [part.sum() for part in parts], rtol=1e-14)
     assert groups.floor == REPEATED.floor
-    near = groups_of(Spectrum(eigenvalues=[0.5, 0.5 + 1e-17, 0.5 + 1e-15], initial_error=[1.0, 2.0, 4.0]))
+    near = Spectrum(eigenvalues=[0.5, 0.5 + 1e-17, 0.5 + 1e-15], initial_error=[1.0, 2.0, 4.0]).groups
     np.testing.assert_array_equal(near.multiplicity, [1, 2])
     np.testing.assert_allclose(near.error**2, [4.0, 3.0], rtol=1e-15)
 
@@ -228,7 +227,7 @@ def test_sums_over_the_spectrum(alpha, beta):
     j = np.arange(1, 4001.0)
     exact = np.array([4000, (j ** (-2 * alpha)).sum(), (j ** (-2 * (alpha + beta))).sum()])
     for nodes, rtol in ((4, 1e-9), (5, 1e-12), (6, 1e-13)):
-        x, m, p, _ = power_law_groups(alpha, beta, 4000, nodes=nodes)
+        x, m, p, _ = power_law_groups(alpha, beta, 4000, ratio=1.3, nodes=nodes)
         np.testing.assert_allclose([m.sum(), m @ x, x @ p**2], exact, rtol=rtol)
         assert m.sum() == pytest.approx(4000, rel=1e-14)
         assert ((m == 1) | (m > 2)).all()

@@ -101,7 +101,7 @@ def test_bad_spectra(values, words):
 
 
 def test_other_phenomena_are_refused():
-    with pytest.raises(ParameterError, match="problem must be one of PowerLawRandomFeatures, Spectrum"):
+    with pytest.raises(ParameterError, match="problem must be one of PowerLawRandomFeatures, PowerLawSpectrum"):
         check_pair(TwoScale(), SGD())
     with pytest.raises(ParameterError, match="algorithm must be one of SGD, SGDMomentum"):
         check_pair(PowerLawRandomFeatures(), GradientFlow())

@@ -184,7 +184,7 @@ def test_data_of_another_problem_are_refused():
     data = sample(PowerLawRandomFeatures(dimension=5), runs=2)
     with pytest.raises(ParameterError, match="data must be drawn for this problem"):
         solve(PowerLawRandomFeatures(dimension=5, noise=0.1), SGD(), [1], method="recursion", data=data)
-    with pytest.raises(ParameterError, match="left out for a Spectrum"):
+    with pytest.raises(ParameterError, match="left out for a given spectrum"):
         solve(Spectrum(eigenvalues=[1], initial_error=[1]), SGD(), [1], method="recursion", data=data)
 
 

@@ -12,11 +12,13 @@ from scipy import stats
 from analytic.scaling_laws import solve
 from dynamics.algorithms import SGD, DanaConstant, DanaDecaying, HeavyBall, Nesterov, ScheduleFree, SGDMomentum
 from dynamics.errors import DivergenceError, ParameterError
-from dynamics.scaling_laws import PowerLawRandomFeatures, Spectrum
+from dynamics.scaling_laws import PowerLawRandomFeatures, PowerLawSpectrum, Spectrum
 from figures import compare
-from simulations.scaling_laws import METHODS, sample, simulate
+from simulations.scaling_laws import sample, simulate
 from simulations.scaling_laws._sample import features, modes, target
 
+#: The methods that random features have.
+METHODS = ("diagonal", "literal")
 SMALL = PowerLawRandomFeatures(alpha=0.9, beta=0.6, dimension=15, ambient_dimension=60, noise=0.2)
 TIMES = [1, 5, 30, 100]
 
@@ -183,6 +185,8 @@ def test_divergence_says_when_and_why(method):
         (SMALL, {"times": []}, "times"), (SMALL, {"method": "litteral"}, r"did you mean literal\?"),
         (SMALL, {"seed": -1}, "seed"), (SMALL, {"on_divergence": "x"}, "on_divergence"),
         (Spectrum(eigenvalues=[1], initial_error=[1]), {"method": "literal"}, "needs PowerLawRandomFeatures"),
+        (SMALL, {"method": "grouped"}, "needs a Spectrum or PowerLawSpectrum"),
+        (PowerLawSpectrum(dimension=10**10), {}, "dimension must be smaller, or method='grouped'.* bytes"),
         (SMALL.model_copy(update={"ambient_dimension": 10**12}), {}, r"this would need [\d,]+ bytes"),
     ],
 )  # fmt: skip
