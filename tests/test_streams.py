@@ -125,6 +125,15 @@ def test_an_error_surfaces_before_earlier_runs_have_ended():
     assert max(started) < 50
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which background jobs of a shell have not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_is_finished():
     def one(run, stop):
         if run == 3:
