@@ -13,18 +13,18 @@ _OWN = "own"
 FIGURES: tuple[Recipe, ...] = (
     Recipe(
         "scaling-laws/loss-curves", _OWN, "Risk of stochastic momentum: single runs, their mean, and exact theory",
-        _curves.loss_curves_data, _curves.loss_curves_draw, _curves.loss_curves_effect, 250,
+        _curves.loss_curves_data, _curves.loss_curves_draw, _curves.loss_curves_effect, 60,
     ),
     Recipe(
         "scaling-laws/fronts", _OWN, "Compute-optimal fronts and their exponents",
-        _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 60,
+        _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 50,
     ),
     Recipe(
         "scaling-laws/large", _OWN, "A billion modes: stochastic runs over exact theory",
-        _large.large_data, _large.large_draw, _large.large_effect, 250,
+        _large.large_data, _large.large_draw, _large.large_effect, 240,
     ),
     Recipe(
         "scaling-laws/phases", _OWN, "Phases, compute-optimal exponents, and what momentum gains",
-        _maps.maps_data, _maps.maps_draw, _maps.maps_effect, 60,
+        _maps.maps_data, _maps.maps_draw, _maps.maps_effect, 20,
     ),
 )  # fmt: skip
