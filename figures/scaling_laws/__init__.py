@@ -17,7 +17,7 @@ FIGURES: tuple[Recipe, ...] = (
     ),
     Recipe(
         "scaling-laws/fronts", _OWN, "Compute-optimal fronts and their exponents",
-        _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 50,
+        _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 30,
     ),
     Recipe(
         "scaling-laws/large", _OWN, "A billion modes: stochastic runs over exact theory",

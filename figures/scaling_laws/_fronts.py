@@ -122,8 +122,8 @@ def fronts_draw(data: xr.Dataset) -> Figure:
             data["dimension"].values[0] * data["time"].values[shown], runs["mean"].values[shown], "x", color=colour,
             markersize=3.5,
         )  # fmt: skip
-        right.plot(*_slopes(front), "o-", color=colour, markersize=3.5,
-                   label=rf"{name}: ${exponent:.4f} \pm {error:.4f}$, exact ${float(one['exact']):.4f}$")  # fmt: skip
+        found = rf"${exponent:.4f} \pm {number(float(f'{error:.1g}'))}$, exact ${float(one['exact']):.4f}$"
+        right.plot(*_slopes(front), "o-", color=colour, markersize=3.5, label=f"{name}: {found}")
         right.axhline(float(one["exact"]), color=colour, linestyle="--", linewidth=0.9)
     left.set(xscale="log", yscale="log", xlabel="compute $f = d t$", ylabel="risk $P$")
     right.set(xscale="log", xlabel="compute $f = d t$", ylabel="local loss exponent of the front")
