@@ -89,15 +89,8 @@ class Problem(Declared):
         raise ParameterError(f"problem must have a given spectrum; {type(self).__name__} has not")
 
 
-class PowerLawRandomFeatures(Problem):
-    """Random features of inputs and targets that follow power laws (see the module for all normalisations).
-
-    Examples
-    --------
-    >>> problem = PowerLawRandomFeatures(alpha=1.0, beta=0.7, dimension=1000)
-    >>> problem.ambient, round(problem.curvature.trace, 4)
-    (4000, 1.6447)
-    """
+class _PowerLaw(Problem):
+    """Power laws of j in curvature and target, for random features of them or as they are."""
 
     alpha: float = parameter(
         1.0, symbol=r"\alpha", meaning="exponent of the inputs: x_j has variance j^(-2 alpha)", at_least=0.05,
@@ -110,6 +103,39 @@ class PowerLawRandomFeatures(Problem):
     dimension: int = parameter(
         200, symbol="d", meaning="number of features", at_least=1, at_most=2**52, scale="log", explore=(10, 10**9)
     )
+
+    @property
+    @abstractmethod
+    def ambient(self) -> int:
+        """Number of inputs."""
+
+    def counting(self) -> Counting:
+        """Return nodes and weights for sums over all inputs j of functions of j^(-2 alpha) and j^(-beta)."""
+        return counting_rule(self.ambient, SECTOR / (2.0 * self.alpha))
+
+    @property
+    def curvature(self) -> Curvature:
+        """The variances j^(-2 alpha) of the inputs; for random features their sum Tr is the mean of the trace of K."""
+        nodes, weights = self.counting()
+        return Curvature(nodes ** (-2.0 * self.alpha), weights, self.dimension, self.alpha, self.beta)
+
+    @property
+    def initial_risk(self) -> float:
+        """P at theta = 0: the sum of j^(-2 alpha - 2 beta)."""
+        nodes, weights = self.counting()
+        return float(weights @ nodes ** (-2.0 * (self.alpha + self.beta)))
+
+
+class PowerLawRandomFeatures(_PowerLaw):
+    """Random features of inputs and targets that follow power laws (see the module for all normalisations).
+
+    Examples
+    --------
+    >>> problem = PowerLawRandomFeatures(alpha=1.0, beta=0.7, dimension=1000)
+    >>> problem.ambient, round(problem.curvature.trace, 4)
+    (4000, 1.6447)
+    """
+
     ambient_dimension: int | None = parameter(
         None, symbol="v", meaning="number of inputs, finite; none means 4 times the features", scale="log",
         at_least=2, at_most=2**53, explore=(100, 10**12),
@@ -130,22 +156,6 @@ class PowerLawRandomFeatures(Problem):
     def ambient(self) -> int:
         """Number of inputs v."""
         return 4 * self.dimension if self.ambient_dimension is None else self.ambient_dimension
-
-    def counting(self, direct: int = 32) -> Counting:
-        """Return nodes and weights for sums over j = 1 ... v of functions of j^(-2 alpha) and j^(-beta)."""
-        return counting_rule(self.ambient, SECTOR / (2.0 * self.alpha), direct=direct)
-
-    @property
-    def curvature(self) -> Curvature:
-        """The variances j^(-2 alpha) of the inputs, whose sum Tr is the mean of the trace of K."""
-        nodes, weights = self.counting()
-        return Curvature(nodes ** (-2.0 * self.alpha), weights, self.dimension, self.alpha, self.beta)
-
-    @property
-    def initial_risk(self) -> float:
-        """P at theta = 0: the sum of j^(-2 alpha - 2 beta)."""
-        nodes, weights = self.counting()
-        return float(weights @ nodes ** (-2.0 * (self.alpha + self.beta)))
 
 
 class Spectrum(Problem):
@@ -191,8 +201,8 @@ class Spectrum(Problem):
         return groups_of(self.eigenvalues, self.initial_error, self.floor)
 
 
-class PowerLawSpectrum(Problem):
-    """Modes l_j = j^(-2 alpha) with squared errors j^(-2 beta), j = 1 ... d, and a floor: no random features.
+class PowerLawSpectrum(_PowerLaw):
+    """The inputs themselves as features: l_j = j^(-2 alpha), w_j^2 = j^(-2 beta), j = 1 ... d, and a floor.
 
     Examples
     --------
@@ -201,17 +211,6 @@ class PowerLawSpectrum(Problem):
     365
     """
 
-    alpha: float = parameter(
-        1.0, symbol=r"\alpha", meaning="exponent of the spectrum: l_j = j^(-2 alpha)", at_least=0.05, at_most=5.0,
-        explore=(0.1, 2.0),
-    )  # fmt: skip
-    beta: float = parameter(
-        0.7, symbol=r"\beta", meaning="exponent of the errors: w_j^2 = j^(-2 beta)", at_least=-5.0, at_most=5.0,
-        explore=(0.0, 2.0),
-    )  # fmt: skip
-    dimension: int = parameter(
-        200, symbol="d", meaning="number of features", at_least=1, at_most=2**52, scale="log", explore=(10, 10**9)
-    )
     floor: float = parameter(
         0.0, symbol=r"P_\infty", meaning="risk that no weights can avoid", at_least=0.0, at_most=1e50, scale="log",
         explore=(1e-6, 1.0),
@@ -222,21 +221,15 @@ class PowerLawSpectrum(Problem):
         """A few hundred groups for all modes; the mean risk is that of the modes to 1e-10."""
         return power_law_groups(self.alpha, self.beta, self.dimension, self.floor)
 
-    def counting(self) -> Counting:
-        """Return nodes and weights for sums over the modes j = 1 ... d of functions of l_j and w_j^2."""
-        return counting_rule(self.dimension, SECTOR / (2.0 * self.alpha))
-
     @property
-    def curvature(self) -> Curvature:
-        """The eigenvalues."""
-        nodes, weights = self.counting()
-        return Curvature(nodes ** (-2.0 * self.alpha), weights, self.dimension, self.alpha, self.beta)
+    def ambient(self) -> int:
+        """Number of inputs, which are the features."""
+        return self.dimension
 
     @property
     def initial_risk(self) -> float:
-        """P at theta = 0."""
-        nodes, weights = self.counting()
-        return self.floor + float(weights @ nodes ** (-2.0 * (self.alpha + self.beta)))
+        """P at theta = 0: the sum of j^(-2 alpha - 2 beta), and the floor."""
+        return self.floor + super().initial_risk
 
 
 #: The parametrisations of the problem and the algorithms that have a meaning here, the default first.

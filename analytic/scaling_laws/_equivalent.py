@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from dynamics.errors import ParameterError
 from dynamics.scaling_laws import PowerLawRandomFeatures
 
 __all__ = ["Edges", "Inputs", "edges", "inputs_of", "limit_risk", "plane"]
@@ -56,9 +57,9 @@ class Plane(NamedTuple):
     above: float
 
 
-def inputs_of(problem: PowerLawRandomFeatures, direct: int = 32) -> Inputs:
+def inputs_of(problem: PowerLawRandomFeatures) -> Inputs:
     """Return the inputs, compressed to a few hundred nodes that sum like all v of them."""
-    nodes, weights = problem.counting(direct)
+    nodes, weights = problem.counting()
     variance, target = nodes ** (-2.0 * problem.alpha), weights * nodes ** (-2.0 * problem.beta)
     return Inputs(variance, weights, target, problem.dimension, problem.ambient - problem.dimension)
 
@@ -168,7 +169,5 @@ def edges(problem: PowerLawRandomFeatures) -> Edges:
 
 
 def _check(problem: PowerLawRandomFeatures) -> None:
-    from dynamics.errors import ParameterError
-
     if not isinstance(problem, PowerLawRandomFeatures):
         raise ParameterError(f"problem must be PowerLawRandomFeatures; got {type(problem).__name__}")

@@ -66,11 +66,11 @@ def modes(problem: Problem, seed: int, run: int) -> Modes:
     return Modes(singular**2, -inside / singular, float(outside @ outside))
 
 
-def check_features(problem: Problem, at_once: int, advice: str = "") -> None:
+def check_features(problem: Problem, at_once: int) -> None:
     """Refuse matrices W beyond the memory budget before they are drawn, ``at_once`` of them."""
     if isinstance(problem, PowerLawRandomFeatures):
         numbers = at_once * 4 * problem.dimension * (problem.ambient + problem.dimension)
-        check_memory(numbers, f"dimension, ambient_dimension or workers must be smaller{advice}")
+        check_memory(numbers, "dimension, ambient_dimension or workers must be smaller")
     if isinstance(problem, PowerLawSpectrum):
         check_memory(at_once * 8 * problem.dimension, "dimension must be smaller, or method='grouped'")
 

@@ -130,14 +130,13 @@ def _method(
     method: str, problem: Problem, rule: Rule, batch_size: int, times: Steps, seed: int
 ) -> Callable[[int, Callable[[], None]], Path]:
     """Return the function that makes one run."""
-    features = isinstance(problem, PowerLawRandomFeatures)
     if method == "literal":
         if not isinstance(problem, PowerLawRandomFeatures):
             raise ParameterError("method 'literal' needs PowerLawRandomFeatures: a spectrum has no inputs to draw")
         return lambda run, checkpoint: literal(problem, rule, batch_size, times, seed, run, checkpoint)
     if method == "diagonal":
         return lambda run, checkpoint: diagonal(problem, rule, batch_size, times, seed, run, checkpoint)
-    if features:
+    if isinstance(problem, PowerLawRandomFeatures):
         raise ParameterError(
             "method 'grouped' needs a Spectrum or PowerLawSpectrum: the eigenvalues of random features do not repeat"
         )

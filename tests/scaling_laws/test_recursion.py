@@ -39,7 +39,7 @@ def by_matrices(eigenvalues, start, variance, rule, batch, last):
     w = rotation @ start
     moment = np.zeros((2 * d, 2 * d))
     moment[:d, :d] = np.outer(w, w)
-    one, zero = np.eye(d), np.zeros((d, d))
+    one = np.eye(d)
     risks, norms = [], []
     for t in range(last + 1):
         risks.append(np.trace(k @ moment[:d, :d]))
@@ -50,7 +50,6 @@ def by_matrices(eigenvalues, start, variance, rule, batch, last):
         kick = np.vstack([-(g2 + g3 * g1) * one, g1 * one])
         spread = (k @ moment[:d, :d] @ k + k * (np.trace(k @ moment[:d, :d]) + variance)) / batch
         moment = step @ moment @ step.T + kick @ spread @ kick.T
-    assert zero.shape == (d, d)
     return np.array(risks), np.array(norms)
 
 
