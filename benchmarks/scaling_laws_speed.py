@@ -62,7 +62,7 @@ def diagonal_loop(d: int, batch: int, steps: int) -> Callable[[], Any]:
     def loop() -> Any:
         squares = rng.chisquare(batch, steps)
         q, y = j**-1.7, np.zeros(d)
-        return diagonal_steps(keys, 0, squares, j**-2.0, q, y, 1e-4, float(batch), 1e10, *rule)
+        return diagonal_steps(keys, 0, squares, j**-2.0, q, y, 1e-4, float(batch), 1e10, 0.0, *rule)
 
     return loop
 

@@ -6,15 +6,18 @@ of the counting measure has positive weights, and a weight above 2 may be a mult
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics.counting import panel, singly
-from dynamics.errors import ParameterError
+from dynamics.errors import ParameterError, shown
 
-__all__ = ["Groups", "check_groups", "groups_of", "power_law_groups"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Groups", "check_groups", "groups_in", "groups_of", "power_law_groups"]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +40,35 @@ def check_groups(groups: Groups) -> None:
     wrong = ~((m == 1.0) | (m >= 2.0))
     if wrong.any():
         raise ParameterError(f"multiplicity of a group must be 1 or at least 2; got {m[wrong][0]:g}")
+
+
+def groups_in(data: xr.Dataset, problem: str) -> Groups:
+    """Return the groups in a Dataset that theory made for a problem, given as the text that answers hold.
+
+    ``data`` has ``eigenvalues``, ``multiplicity`` and ``initial_error`` p^2 on dimension ``group``, and ``floor``.
+
+    Raises
+    ------
+    ParameterError
+        When it has not, or is of another problem, or a number in it has no meaning.
+    """
+    names = ("eigenvalues", "multiplicity", "initial_error")
+    held = getattr(data, "data_vars", ())
+    if not all(name in held and data[name].dims == ("group",) for name in names) or "floor" not in held:
+        raise ParameterError(
+            f"groups must be a Dataset with {', '.join(names)} on dimension group, and floor, as "
+            f"analytic.scaling_laws.equivalent_groups returns it; got {shown(type(data).__name__)}"
+        )
+    if data.attrs.get("problem") != problem:
+        raise ParameterError(f"groups must be of this problem, {problem}; got {shown(data.attrs.get('problem'))}")
+    eigenvalues, multiplicity, squares = (np.array(data[name].values, dtype=np.float64) for name in names)
+    floor = float(data["floor"])
+    values = np.concatenate([eigenvalues, multiplicity, squares, [floor]])
+    if not np.isfinite(values).all() or not eigenvalues.size or eigenvalues.min() <= 0.0 or values.min() < 0.0:
+        raise ParameterError("groups must hold finite numbers, eigenvalues above 0, errors and floor not below 0")
+    groups = Groups(eigenvalues, multiplicity, np.sqrt(squares), floor)
+    check_groups(groups)
+    return groups
 
 
 def groups_of(eigenvalues: ArrayLike, initial_error: ArrayLike, floor: float) -> Groups:

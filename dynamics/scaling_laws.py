@@ -56,6 +56,17 @@ __all__ = [
 VARIABLES: Mapping[str, Variable] = {
     "risk": Variable("P", "risk"),
     "momentum_norm": Variable(r"\Vert y\Vert^2", "squared norm of the momentum"),
+    "discretisation": Variable(r"\delta P", "risk of the flow minus that of the discrete steps"),
+    "forcing": Variable("F", "risk without the noise of the gradients"),
+    "kernel": Variable("K", "later risk from the gradients' noise, per risk now"),
+    "curvature": Variable("x", "curvature"),
+    "eigenvalue_density": Variable(r"\nu'(x)", "eigenvalues per unit of curvature"),
+    "target_density": Variable(r"\mu'(x)", "squared target per unit of curvature"),
+    "eigenvalues_below": Variable("N(x)", "number of eigenvalues below"),
+    "eigenvalues_above": Variable("d - N(x)", "number of eigenvalues above"),
+    "eigenvalue_count": Variable("n", "eigenvalues in a bin"),
+    "group": Variable("g", "group of modes of one eigenvalue"),
+    "multiplicity": Variable("m", "number of modes in each group, 1 or any number above 2"),
     "mode": Variable("j", "eigenvector of the features' covariance, largest eigenvalue first"),
     "eigenvalues": Variable("l_j", "eigenvalue of the features' covariance"),
     "initial_error": Variable("w_j^2", "squared initial error along each eigenvector"),
@@ -134,11 +145,17 @@ class PowerLawRandomFeatures(_PowerLaw):
     >>> problem = PowerLawRandomFeatures(alpha=1.0, beta=0.7, dimension=1000)
     >>> problem.ambient, round(problem.curvature.trace, 4)
     (4000, 1.6447)
+    >>> PowerLawRandomFeatures(dimension=1000, ambient_ratio=2.5).ambient
+    2500
     """
 
     ambient_dimension: int | None = parameter(
-        None, symbol="v", meaning="number of inputs, finite; none means 4 times the features", scale="log",
+        None, symbol="v", meaning="number of inputs, finite; none: from their ratio to the features", scale="log",
         at_least=2, at_most=2**53, explore=(100, 10**12),
+    )  # fmt: skip
+    ambient_ratio: float | None = parameter(
+        None, symbol="v/d", meaning="inputs per feature, rounded to a whole number of inputs; none means 4",
+        scale="log", above=1.0, at_most=2.0**53, explore=(1.1, 100.0),
     )  # fmt: skip
 
     @model_validator(mode="after")
@@ -148,14 +165,22 @@ class PowerLawRandomFeatures(_PowerLaw):
                 f"must be above 1/2 - alpha = {0.5 - self.alpha:g}: below, the floor does not fall with the dimension"
             )
             raise self.refused("beta", f"{must}, and there is no power law", self.beta)
+        if self.ambient_dimension is not None and self.ambient_ratio is not None:
+            must = f"must be left out where ambient_dimension is given, {self.ambient_dimension}"
+            raise self.refused("ambient_ratio", must, self.ambient_ratio)
+        if self.ambient_ratio is not None and not self.dimension < self.ambient <= 2**53:
+            must = f"must give more than dimension = {self.dimension} inputs, and at most 2^53"
+            raise self.refused("ambient_ratio", f"{must}: it gives {self.ambient}", self.ambient_ratio)
         if self.ambient <= self.dimension:
             raise self.refused("ambient_dimension", f"must be above dimension = {self.dimension}", self.ambient)
         return self
 
     @property
     def ambient(self) -> int:
-        """Number of inputs v."""
-        return 4 * self.dimension if self.ambient_dimension is None else self.ambient_dimension
+        """Number of inputs v: as given, or the ratio times d, rounded."""
+        if self.ambient_dimension is not None:
+            return self.ambient_dimension
+        return 4 * self.dimension if self.ambient_ratio is None else round(self.ambient_ratio * self.dimension)
 
 
 class Spectrum(Problem):

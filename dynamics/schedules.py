@@ -146,6 +146,11 @@ class RunningMean(Schedule):
         """Return the value at each of ``steps``."""
         return 1.0 / np.maximum(np.asarray(steps, dtype=np.float64), 1.0)
 
+    @property
+    def jumps(self) -> tuple[float, ...]:
+        """Where it begins to fall."""
+        return (1.0,)
+
 
 #: The schedules that text and files can name.
 SCHEDULES: tuple[type[Schedule], ...] = (SoftplusDecay, StepTable, Power, Hyperbolic, RunningMean)

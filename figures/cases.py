@@ -51,7 +51,7 @@ def agreement(data: xr.Dataset, parts: Sequence[xr.Dataset]) -> dict[str, Any]:
     sentence = (
         f"Theory and simulation {verdict}: {methods}; {runs} runs (the independent unit){each}, bands of two standard "
         f"errors, false alarm {alarm:.2g} in all; worst {named}: {words}, of which {worst['allowance']:.1g} is "
-        f"theory's own; {worst['detectable']:.2g} would be seen."
+        f"known error; {worst['detectable']:.2g} would be seen."
     )
     return {
         "verdict": verdict, "worst": words, "agreement": sentence, "method": methods, "runs": runs,

@@ -161,9 +161,10 @@ def figures(
 
 @app.command
 def exponents(*, alpha: float, beta: float) -> None:
-    """Print the phase of momentum scaling laws, and the compute-optimal exponents of all algorithms.
+    """Print the phase of momentum scaling laws, and the compute-optimal exponents of all algorithms with formulas.
 
-    The risk falls like f^-loss at the best dimension d ~ f^size, for the compute f = d t.
+    The risk falls like f^-loss at the best dimension d ~ f^size, for the compute f = d t. The formulas hold in the
+    whole region around the point.
 
     Parameters
     ----------
@@ -178,7 +179,8 @@ def exponents(*, alpha: float, beta: float) -> None:
     print(f"phase {chosen.analytic.phase(alpha, beta)}")
     for cls in chosen.dynamics.ALGORITHMS[:-1]:
         loss, size = chosen.analytic.exponents(alpha, beta, cls.label)
-        print(f"{cls.label:15} loss {loss:.6f}  size {size:.6f}")
+        formulas = chosen.analytic.exponent_formulas(alpha, beta, cls.label)
+        print(f"{cls.label:15} loss {loss:.6f} = {formulas.loss}  size {size:.6f} = {formulas.size}")
 
 
 def _phenomenon_command(name: str, summary: str) -> None:

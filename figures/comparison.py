@@ -172,7 +172,7 @@ def _described(data: xr.Dataset, part: str) -> dict[str, Any]:
 
 def _notes(theory: xr.Dataset, runs: xr.Dataset) -> list[str]:
     """Say what a reader of the verdict must know."""
-    notes = []
+    notes = [f"{data.attrs['caveat']}" for data in (theory, runs) if "caveat" in data.attrs]
     if "own_default" in runs.attrs and "run" not in theory.dims:
         notes.append(
             f"{runs.attrs['own_default']} was left open: theory took the asymptotic default, each run its own, and "

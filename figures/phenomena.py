@@ -35,8 +35,9 @@ class Phenomenon:
     def analytic(self) -> ModuleType:
         """``solve`` and its ``METHODS``, the default first.
 
-        Where it has them: ``METHODS_ON_DATA``, which need ``data``, and ``settled(problem, algorithm, method)``,
-        which fills in the defaults that theory and simulation would choose differently.
+        Where it has them: ``METHODS_ON_DATA``, which need ``data``; ``settled(problem, algorithm, method)``, which
+        fills in the defaults that theory and simulation would choose differently; and ``prepared(problem, method)``,
+        which returns the keyword arguments that a method of the simulation needs of theory.
         """
         return self._layer("analytic")
 

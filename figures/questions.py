@@ -255,6 +255,8 @@ def _runs(
     method = known("simulation", methods[0] if simulation is None else simulation, methods)
     options = dict(asked.ensemble) | dict(asked.options or ())
     options |= {"on_divergence": on_divergence, "progress": sys.stderr.isatty()}
+    if prepared := getattr(chosen.analytic, "prepared", None):  # simulations know no theory
+        options |= prepared(asked.problem, method)
     try:
         return chosen.simulations.simulate(asked.problem, asked.algorithm, times, method=method, **options), 0
     except Interrupted as stopped:

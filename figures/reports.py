@@ -56,7 +56,7 @@ def describe(comparison: xr.Dataset) -> str:
     """Say in a few lines what :func:`figures.compare` found: the verdict, and for each variable the worst deviation.
 
     The worst deviation is the one that uses up most of what is allowed; with it come its distance in standard errors,
-    what is allowed there (and theory's own part of it), and what would have been detected.
+    what is allowed there (and how much of it is known error), and what would have been detected.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def describe(comparison: xr.Dataset) -> str:
         counted = "no spread" if sigmas is None else f"{sigmas:+.3g} standard errors"
         lines.append(
             f"  {row['variable']}: worst ({place_of(row['at'])}): {row['deviation']:+.3g} ({counted}); allowed "
-            f"{row['lowest']:+.3g} to {row['highest']:+.3g}, of which {row['allowance']:.2g} is theory's own; "
+            f"{row['lowest']:+.3g} to {row['highest']:+.3g}, of which {row['allowance']:.2g} is known error; "
             f"detectable {row['detectable']:.2g}"
         )
     lines += [f"  note: {note}" for note in attrs["notes"].splitlines()]

@@ -38,7 +38,7 @@ def test_common_verdict_is_the_worst_of_all():
         assert said.startswith(f"Theory and simulation {verdict}: exact against literal; 3 runs")
         assert "in each of 2 comparisons" in said
         assert "false alarm 2e-06 in all" in said  # of both together
-        assert f"worst alignment ({place}): {worst}, of which 0.5 is theory's own" in said
+        assert f"worst alignment ({place}): {worst}, of which 0.5 is known error" in said
     assert FALSE_ALARM == 1e-6
 
 
@@ -66,16 +66,14 @@ def test_report_names_the_largest_share_of_the_allowed_with_its_sign():
     assert row["deviation"] == pytest.approx(-0.3)
     assert row["used"] == pytest.approx(0.75)
     said = describe(comparison)
-    assert (
-        "worst (time 1): -0.3 (no spread); allowed -0.4 to +0.4, of which 0.4 is theory's own; detectable 0.4" in said
-    )
+    assert "worst (time 1): -0.3 (no spread); allowed -0.4 to +0.4, of which 0.4 is known error; detectable 0.4" in said
     skewed = compare(theory([1.0, 1.0], [0.1, 0.1]), simulated([[0.8, 2.0], [0.9, 1.0], [1.0, 1.4], [0.7, 0.9]]))
     (row,) = summarize(skewed)
     limit = -row["lowest"] if row["deviation"] < 0 else row["highest"]
     one = skewed.sel(variable="alignment")
     used = np.where(one["deviation"] < 0, one["deviation"] / one["lowest"], one["deviation"] / one["highest"])
     assert abs(row["deviation"]) / limit == pytest.approx(used[one["tested"]].max())
-    assert "of which 0.1 is theory's own" in describe(skewed)
+    assert "of which 0.1 is known error" in describe(skewed)
 
 
 def test_parameters_in_words_are_all_there():

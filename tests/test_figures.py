@@ -15,7 +15,7 @@ NAMES = [
     "double-descent/fig1", "double-descent/fig3", "double-descent/fig4", "double-descent/fig5cd",
     "double-descent/fig6-left", "double-descent/formulas", "double-descent/threshold", "double-descent/landscape",
     "scaling-laws/loss-curves", "scaling-laws/fronts", "scaling-laws/large",
-    "scaling-laws/phases",
+    "scaling-laws/density", "scaling-laws/phases",
 ]  # fmt: skip
 
 

@@ -68,7 +68,11 @@ def test_any_part_of_the_sequence_is_the_same():
 def test_their_moments_and_tails():
     """2e7 numbers: a variance off by 0.2 %, a fourth moment off by 0.3 %, a fifth of the numbers beyond 4, are seen."""
     numbers = drawn((2024, 11), 0, 10**7).ravel()
-    moments = [np.mean(numbers**k) for k in range(1, 7)]
+    moments = []
+    power = np.ones_like(numbers)
+    for _ in range(6):
+        power *= numbers
+        moments.append(power.mean())
     spread = [1, 2, 15, 96, 945, 10170]
     for k, (moment, variance) in enumerate(zip(moments, spread, strict=True), start=1):
         normal = 0 if k % 2 else math.prod(range(1, k, 2))

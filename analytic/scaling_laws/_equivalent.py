@@ -7,10 +7,11 @@ With s = z/m(z) as the parameter all is explicit: with lambda_j = j^(-2 alpha) a
 and on the physical sheet (Im s > 0, (1/d) sum_j |phi_j|^2 < 1) the eigenvalue density nu (mass d) and the density mu of
 the squared target (mass P(0) - P_inf) are Im f/pi of
 
-    f_nu = d S/z,    f_mu = [s sum_j b_j^2/(lambda_j - s) + S sum_j b_j^2]/(1 - S),    b_j = j^(-beta).
+    f_nu = d S/z,    f_mu = [s sum_j b_j^2/(lambda_j - s) + S sum_j b_j^2]/(1 - S),    b_j = j^(-beta),
 
-The floor is P_inf = sum_j b_j^2 lambda_j/(1 + kp lambda_j), where s_0 = -1/kp is the point with S = 1. As a model of
-random matrices it is off by O(1/d) in the mean over W.
+where sum_j b_j^2 may be added to f_mu, which makes it sum_j b_j^2 lambda_j/(lambda_j - s)/(1 - S). The floor is
+P_inf = sum_j b_j^2 lambda_j/(1 + kp lambda_j), where s_0 = -1/kp is the point with S = 1. As a model of random matrices
+it is off by O(1/d) in the mean over W.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from dynamics.counting import counting_rule
 from dynamics.errors import ParameterError
-from dynamics.scaling_laws import PowerLawRandomFeatures
+from dynamics.scaling_laws import SECTOR, PowerLawRandomFeatures
 
-__all__ = ["Edges", "Inputs", "edges", "inputs_of", "limit_risk", "plane"]
+__all__ = ["Edges", "Inputs", "check_features", "edges", "image", "inputs_of", "limit_risk", "plane"]
 
 Array = NDArray[np.float64]
 
@@ -57,9 +59,12 @@ class Plane(NamedTuple):
     above: float
 
 
-def inputs_of(problem: PowerLawRandomFeatures) -> Inputs:
-    """Return the inputs, compressed to a few hundred nodes that sum like all v of them."""
-    nodes, weights = problem.counting()
+def inputs_of(problem: PowerLawRandomFeatures, direct: int = 32) -> Inputs:
+    """Return the inputs; those beyond ``direct`` as a few hundred nodes that sum like them.
+
+    Sums are exact for s off the positive axis, and also on it between the first ``direct`` variances.
+    """
+    nodes, weights = counting_rule(problem.ambient, SECTOR / (2.0 * problem.alpha), direct=direct)
     variance, target = nodes ** (-2.0 * problem.alpha), weights * nodes ** (-2.0 * problem.beta)
     return Inputs(variance, weights, target, problem.dimension, problem.ambient - problem.dimension)
 
@@ -135,7 +140,7 @@ def limit_risk(problem: PowerLawRandomFeatures) -> float:
     >>> round(limit_risk(PowerLawRandomFeatures(alpha=0.7, beta=0.8, dimension=1000)), 12)
     0.000304623561
     """
-    _check(problem)
+    check_features(problem)
     inputs = inputs_of(problem)
     return float((inputs.target * inputs.variance / (1.0 + plane(problem).kp * inputs.variance)).sum())
 
@@ -163,11 +168,12 @@ def edges(problem: PowerLawRandomFeatures) -> Edges:
     >>> edges(PowerLawRandomFeatures(alpha=0.7, beta=0.8, dimension=1000)).highest
     1.06659828...
     """
-    _check(problem)
+    check_features(problem)
     inputs, found = inputs_of(problem), plane(problem)
     return Edges(image(inputs, found.lower), image(inputs, 1.0 + found.above))
 
 
-def _check(problem: PowerLawRandomFeatures) -> None:
+def check_features(problem: PowerLawRandomFeatures) -> None:
+    """Refuse what is no PowerLawRandomFeatures."""
     if not isinstance(problem, PowerLawRandomFeatures):
         raise ParameterError(f"problem must be PowerLawRandomFeatures; got {type(problem).__name__}")

@@ -27,15 +27,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import combinations
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from dynamics.errors import ParameterError, known, shown
 from dynamics.parameters import check_between, declarations
 from dynamics.scaling_laws import PowerLawRandomFeatures
 
-__all__ = ["Exponents", "exponents", "phase"]
+__all__ = ["Exponents", "Number", "exponents", "minimised", "phase", "point_of"]
 
 Number = float | Fraction
+Value_co = TypeVar("Value_co", covariant=True)
 
 #: What the effective time can grow like at best: its powers are taken in :func:`_times`.
 _FIXED, _CONSTANT, _DECAYING = "gamma2 t", "gamma2 t^2/d", "gamma2 t^(2 - 1/(2a))"
@@ -47,14 +48,14 @@ _ALGORITHMS = {
 }  # fmt: skip
 
 
-class Exponents(NamedTuple):
-    """P ~ f^(-loss) at the best dimension d* ~ f^size."""
+class Exponents(NamedTuple, Generic[Value_co]):
+    """P ~ f^(-loss) at the best dimension d* ~ f^size, as numbers or as formulas."""
 
-    loss: Number
-    size: Number
+    loss: Value_co
+    size: Value_co
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
     """A point (alpha, beta) as rational numbers, which floats are too."""
 
     alpha: Fraction
@@ -122,7 +123,7 @@ def phase(alpha: Number, beta: Number) -> str:
     >>> phase(1.0, 0.3), phase(1.0, 0.7), phase(1.0, 1.5), phase(0.2, 0.2)
     ('Ia', 'II', 'III', 'none')
     """
-    a, b, has_law = _read(alpha, beta)
+    a, b, has_law = point_of(alpha, beta)
     if not has_law:
         return "none"
     if 2 * b <= 1:
@@ -135,7 +136,7 @@ def phase(alpha: Number, beta: Number) -> str:
     return "IVa" if 2 * (1 - a) ** 2 < 1 else "IVb"
 
 
-def exponents(alpha: Number, beta: Number, algorithm: str) -> Exponents:
+def exponents(alpha: Number, beta: Number, algorithm: str) -> Exponents[Number]:
     r"""Return how the risk falls with the compute f = d t at the best dimension, and how that dimension grows.
 
     With d = f^x the parts of the risk are powers of f (see :func:`phase` for the parts),
@@ -181,15 +182,20 @@ def exponents(alpha: Number, beta: Number, algorithm: str) -> Exponents:
     Exponents(loss=Fraction(9, 10), size=Fraction(3, 5))
     """
     known("algorithm", algorithm, _ALGORITHMS)
-    point = _read(alpha, beta)
+    point = point_of(alpha, beta)
     if not point.has_law:
         must = f"must be above 1/2 - alpha = {float(Fraction(1, 2) - point.alpha):g}"
         why = "at it and below, the floor does not fall with the dimension, and there is no power law"
         raise ParameterError(f"beta ({_meaning('beta')}) {must}: {why}; got {shown(beta)}")
-    found = _minimum(_times(point.alpha, _ALGORITHMS[algorithm]), _terms(point.alpha, point.beta))
+    found = minimised(point.alpha, point.beta, algorithm)
     if isinstance(alpha, Fraction) and isinstance(beta, Fraction):
         return found
     return Exponents(*(float(value) for value in found))
+
+
+def minimised(a: Fraction, b: Fraction, algorithm: str) -> Exponents[Fraction]:
+    """Return the exponents at a point that is allowed, from sums, products, quotients and comparisons of a and b."""
+    return _minimum(_times(a, _ALGORITHMS[algorithm]), _terms(a, b))
 
 
 def _times(a: Fraction, fastest: str) -> list[_Line]:
@@ -215,7 +221,7 @@ def _terms(a: Fraction, b: Fraction) -> list[_Term]:
     return terms
 
 
-def _minimum(times: list[_Line], terms: list[_Term]) -> Exponents:
+def _minimum(times: list[_Line], terms: list[_Term]) -> Exponents[Fraction]:
     """Minimise the largest term over x in [0, 1].
 
     Minima lie at the ends or where, along one time, two terms cross. Where two times cross, every term is concave, for
@@ -237,12 +243,12 @@ def _minimum(times: list[_Line], terms: list[_Term]) -> Exponents:
     return Exponents(-lowest, best)
 
 
-def _read(alpha: Number, beta: Number) -> _Point:
+def point_of(alpha: Number, beta: Number) -> Point:
     """Check a point, and take floats for the rational numbers that they are."""
     a, b = _number("alpha", alpha, Fraction(1, 20)), _number("beta", beta, Fraction(-5))
     # floats are added as floats, so that the verdict is that of PowerLawRandomFeatures also at 0.1 + 0.4
     total = a + b if isinstance(alpha, Fraction) and isinstance(beta, Fraction) else float(a) + float(b)
-    return _Point(a, b, total > Fraction(1, 2))
+    return Point(a, b, total > Fraction(1, 2))
 
 
 def _number(name: str, value: Number, low: Fraction) -> Fraction:

@@ -6,6 +6,7 @@ is how many they are (any real number). The risk P = floor + sum l rho couples t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,19 @@ from numpy.typing import NDArray
 
 from dynamics.kernels import vector_kernel
 
-__all__ = ["advance", "advance_block", "march"]
+__all__ = ["advance", "advance_block", "march", "narrowed", "new_search"]
 
 Array = NDArray[Any]
 
 
 @vector_kernel
 def advance(
-    curvature: Array, count: Array, moments: Array, floor: float, batch: float,
+    curvature: Array, count: Array, moments: Array, floor: float, batch: float, power: float,
     gamma1: Array, gamma2: Array, gamma3: Array, delta: Array,
 ) -> float:  # fmt: skip
     """Advance ``moments`` (3, nodes) in place by gamma1.size exact steps and return the sum of l rho.
+
+    The step sizes gamma2 and gamma3 are divided by P^power first.
 
     With s = E g^2 = (1 + 1/B) l^2 rho + count l P/B, a = 1 - Delta and G = gamma2 + gamma1 gamma3,
 
@@ -36,8 +39,9 @@ def advance(
     for k in range(curvature.size):
         excess += curvature[k] * rho[k]
     for i in range(gamma1.size):
-        g1, g3, a = gamma1[i], gamma3[i], 1.0 - delta[i]
-        g = gamma2[i] + g1 * g3
+        scale = (floor + excess) ** -power if power > 0.0 else 1.0
+        g1, g3, a = gamma1[i], scale * gamma3[i], 1.0 - delta[i]
+        g = scale * gamma2[i] + g1 * g3
         total = (floor + excess) / batch
         excess = 0.0
         for k in range(curvature.size):
@@ -138,8 +142,62 @@ def advance_block(
 
 
 @vector_kernel
+def new_search() -> Any:
+    """Return the state of a search for the risk that step sizes are divided by: bounds, and the last guess and gap."""
+    return np.array([0.0, np.inf, 0.0, 0.0])
+
+
+@vector_kernel
+def narrowed(search: Array, risk: float, found: float) -> float:
+    """Return the next guess for a risk, when steps of the guess ``risk`` have led to ``found``; equal ones end it.
+
+    Too small a risk makes steps too large: what they lead to is larger, or beyond all bounds, then of any sign. A
+    secant through the last two guesses is taken where it stays between the bounds known so far, else their middle.
+    """
+    sound = 0.0 < found < np.inf
+    if sound and found <= risk:
+        search[1] = min(search[1], risk)
+    else:
+        search[0] = max(search[0], risk)
+    gap = found - risk
+    guess = found if search[2] == 0.0 else risk - gap * (risk - search[2]) / (gap - search[3])
+    search[2], search[3] = risk, gap
+    low, high = float(search[0]), float(search[1])
+    if sound and low < guess < high:
+        return float(guess)
+    if high == np.inf:
+        return 2.0 * low
+    return 0.5 * high if low == 0.0 else math.sqrt(low * high)
+
+
+@vector_kernel
+def _advance_scaled(
+    curvature: Array, count: Array, moments: Array, ramps: Array, floor: float, batch: float, power: float, steps: int,
+    g1: float, g2: float, g3: float, delta: float,
+) -> float:  # fmt: skip
+    """Advance by a block whose step sizes are divided by P^power in its middle."""
+    begun, search = moments.copy(), new_search()
+    start = floor
+    for k in range(curvature.size):
+        start += curvature[k] * moments[0, k]
+    middle, excess = start, 0.0
+    for _ in range(200):
+        moments[:] = begun
+        scale = middle**-power
+        excess = advance_block(
+            curvature, count, moments, ramps, floor, batch, steps, g1, scale * g2, scale * g3, delta
+        )  # fmt: skip
+        end = floor + excess
+        found = start + (end - start) * (steps - 1) / (2.0 * steps) if end > 0.0 else end
+        if abs(found - middle) <= 1e-13 * middle:
+            break
+        middle = narrowed(search, middle, found)
+    return excess
+
+
+@vector_kernel
 def march(
-    curvature: Array, count: Array, moments: Array, floor: float, batch: float, lengths: Array,
+    curvature: Array, count: Array, moments: Array, floor: float, batch: float, power: float, lengths: Array,
     gamma1: Any, gamma2: Any, gamma3: Any, delta: Any, excess: Any, momentum: Any,
 ) -> None:  # fmt: skip
     """Advance ``moments`` in place by blocks of the given lengths; keep sum l rho and sum xi after each of them."""
@@ -148,8 +206,13 @@ def march(
         if lengths[i] == 1:
             here = slice(i, i + 1)
             excess[i] = advance(
-                curvature, count, moments, floor, batch, gamma1[here], gamma2[here], gamma3[here], delta[here]
+                curvature, count, moments, floor, batch, power, gamma1[here], gamma2[here], gamma3[here], delta[here]
             )
+        elif power > 0.0:
+            excess[i] = _advance_scaled(
+                curvature, count, moments, ramps, floor, batch, power, lengths[i], gamma1[i], gamma2[i], gamma3[i],
+                delta[i],
+            )  # fmt: skip
         else:
             excess[i] = advance_block(
                 curvature, count, moments, ramps, floor, batch, lengths[i], gamma1[i], gamma2[i], gamma3[i], delta[i]

@@ -7,7 +7,7 @@ later in blocks of steps, which are halved until the difference to the blocks be
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from dynamics.algorithms import Rule
 from dynamics.errors import ParameterError
 from dynamics.stability import Curvature, broken_bound
 
-__all__ = ["Curves", "Nodes", "recursion"]
+__all__ = ["Curves", "Nodes", "check_finite", "check_size", "check_stable", "deviations", "recursion"]
 
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -63,10 +63,10 @@ def recursion(nodes: Nodes, rule: Rule, batch_size: int, times: Steps, accuracy:
     ParameterError
         When the mean risk diverges, or the accuracy would need too many blocks.
     """
-    _check_stable(nodes, rule, batch_size, times)
+    check_stable(nodes, rule, batch_size, times)
     last = int(times[-1])
     dense = last if accuracy == 0 else min(last, _EXACT)
-    _check_size(dense)
+    check_size(dense)
     walk = _Walk(nodes, rule, float(batch_size))
     moments = np.zeros((3, nodes.curvature.size))
     moments[0] = nodes.error
@@ -79,14 +79,22 @@ def recursion(nodes: Nodes, rule: Rule, batch_size: int, times: Steps, accuracy:
     while (np.diff(edges) > 1).any():
         edges = np.unique(np.concatenate([edges, (edges[:-1] + edges[1:]) // 2]))
         before, found = found, walk.through(edges, moments, late)[0]
-        # of second order: this is about three times the error left, but the difference may cross 0 at some time
-        size = np.abs(found)  # 0 where there is no momentum
-        relative = np.maximum.accumulate(np.abs(found - before) / np.where(size == 0, 1.0, size), axis=1)
-        error = relative * size
-        if (relative <= accuracy).all():
+        error = deviations(before, found)  # of second order: this is about three times the error left
+        if (error <= accuracy * np.abs(found)).all():
             break
     exact = np.zeros_like(begun)
     return Curves(*np.hstack([begun, found]), *np.hstack([exact, error]))
+
+
+def deviations(coarse: Array, fine: Array) -> Array:
+    """Return what curves (..., time) on a fine grid may be off by: their difference to a coarse one, nowhere less.
+
+    The relative difference may cross 0 at some time, so that the largest up to each time is taken.
+    """
+    size = np.abs(fine)  # 0 where there is no momentum
+    relative = np.maximum.accumulate(np.abs(fine - coarse) / np.where(size == 0, 1.0, size), axis=-1)
+    found: Array = relative * size
+    return found
 
 
 def _blocks(dense: int, times: Steps, jumps: tuple[float, ...]) -> Steps:
@@ -108,38 +116,40 @@ class _Walk(NamedTuple):
 
     def through(self, edges: Steps, moments: Array, times: Steps) -> tuple[Array, Array]:
         """Return P and E |y|^2 at those of the edges that are times, (2, times), and the moments at the last edge."""
-        _check_size(edges.size)
+        check_size(edges.size)
         nodes, moments = self.nodes, moments.copy()
         lengths = np.diff(edges)
         kept = np.empty((2, edges.size))
         kept[:, 0] = nodes.curvature @ moments[0], moments[1].sum()
         variance = nodes.floor + nodes.variance
         march(
-            nodes.curvature, nodes.modes, moments, variance, self.batch_size, lengths,
+            nodes.curvature, nodes.modes, moments, variance, self.batch_size, self.rule.risk_exponent, lengths,
             *self.rule.at(edges[:-1] + (lengths - 1) / 2.0), kept[0, 1:], kept[1, 1:],
         )  # fmt: skip
         kept[0] += nodes.floor
-        _check_finite(kept[0], float(nodes.curvature @ nodes.error) + nodes.floor, edges)
+        check_finite(kept[0], float(nodes.curvature @ nodes.error) + nodes.floor, edges)
         return kept[:, np.searchsorted(edges, times)], moments
 
 
-def _check_size(blocks: int) -> None:
+def check_size(blocks: int) -> None:
+    """Refuse a pass of too many blocks of steps."""
     if blocks > _MOST:
         raise ParameterError(f"accuracy (relative) must be larger: it would need {blocks} blocks of steps")
 
 
-def _check_finite(risk: Array, initial: float, edges: Steps) -> None:
+def check_finite(risk: Array, initial: float, steps: NDArray[Any]) -> None:
+    """Refuse a mean risk that has grown beyond all bounds, naming the first of the ``steps`` at which it had."""
     grown = ~(np.abs(risk) <= _DIVERGED * initial)
     if grown.any():
         raise ParameterError(
             f"learning_rate or momentum_rate must be smaller: the mean risk has grown {_DIVERGED:g} times by step "
-            f"{edges[int(np.argmax(grown))]}. Single runs may still converge: simulate them"
+            f"{steps[int(np.argmax(grown))]:.0f}. Single runs may still converge: simulate them"
         )
 
 
-def _check_stable(nodes: Nodes, rule: Rule, batch_size: int, times: Steps) -> None:
+def check_stable(nodes: Nodes, rule: Rule, batch_size: int, times: Steps) -> None:
     """Refuse coefficients whose kernel norm at the last step is not below 1, where only Delta changes with the step."""
-    if not Rule(*rule[:3], 1.0).constant:
+    if not rule._replace(delta=1.0).constant:
         return
     last = int(times[-1])
     modes = Curvature(nodes.curvature, nodes.modes, nodes.curvature.size)

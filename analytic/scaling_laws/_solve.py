@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from analytic.scaling_laws._recursion import Curves, Nodes, recursion
+from analytic.scaling_laws._flow import flow
+from analytic.scaling_laws._nodes import nodes_of
+from analytic.scaling_laws._recursion import Curves, Nodes, deviations, recursion
 from analytic.scaling_laws._strip import equivalent_nodes
 from dynamics.algorithms import StochasticAlgorithm
 from dynamics.errors import ParameterError, known
 from dynamics.parameters import check_between
 from dynamics.results import answer
-from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, PowerLawSpectrum, Problem, Spectrum, check_pair
+from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, Problem, check_pair
 from dynamics.times import check_times
 
 if TYPE_CHECKING:
@@ -22,16 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "METHODS_ON_DATA", "solve"]
 
+Array = NDArray[np.float64]
+
 #: The methods of :func:`solve`, the default first.
-METHODS = ("deterministic_equivalent", "recursion")
+METHODS = ("deterministic_equivalent", "recursion", "flow", "flow_simplified")
+_FLOWS = METHODS[2:]
 
 #: Those that answer for given data.
 METHODS_ON_DATA = ("recursion",)
 
-#: What groups of a power law may be off by from its modes, relative to the risk (measured: 1e-10).
-_GROUPED = 1e-9
-#: What the mean over W may be off by from the deterministic equivalent, times d, relative to the risk.
-_FINITE_SIZE = 8.0
+#: Grid step of the coarse quadrature: its error is several times that of the one taken.
+_COARSE = 0.14
+_MEAN_FIELD = "the step sizes depend on the risk of each run, of which theory takes the mean"
 
 
 def solve(
@@ -56,21 +60,26 @@ def solve(
     method : str
         * ``"deterministic_equivalent"``: the spectrum of random features without a random matrix, at a cost that hardly
           grows with d and v, and the exact recursion on it. ``risk_error`` holds 8 P/d, more than the mean over W was
-          found to be off by (measured: 0.5 to 6 P/d), and the error of the integrator.
+          found to be off by (measured: 0.5 to 6 P/d), and the errors of quadrature and integrator.
         * ``"recursion"``: the exact mean over all samples for the modes of a given spectrum, or of the W in ``data``
           (dimensions run, time).
+        * ``"flow"``: the differential equation of public code, on the same spectra: the exact mean of steps at random
+          (Poisson) times. ``discretisation`` is by how much its risk exceeds that of the discrete steps.
+        * ``"flow_simplified"``: the same with the lowest orders only; it is off at all times.
     data : Dataset, optional
         For ``"recursion"`` on PowerLawRandomFeatures: what ``simulations.scaling_laws.sample(problem, runs=...)``
         returns.
     accuracy : float
-        Largest relative error of the integrator, from 0 (every step is taken, also beyond the first 4000) to 0.1; the
-        error reached is estimated and stored.
+        Largest relative error of the integrator, from 0 (every step is taken, also beyond the first 4000; not for
+        flows) to 0.1; the error reached is estimated and stored.
 
     Returns
     -------
     Dataset
         ``risk``, ``momentum_norm``, ``risk_error``, ``momentum_norm_error`` on dimension ``time`` (with data: run,
-        time). The attribute ``coefficients`` holds gamma1, gamma2, gamma3 and Delta.
+        time). The attribute ``coefficients`` holds gamma1, gamma2, gamma3 and Delta; ``caveat``, where there is one,
+        says what the method neglects and the errors do not hold: that the flow is not the algorithm, or that steps
+        which depend on the risk of a run take the mean risk here.
 
     Raises
     ------
@@ -89,41 +98,63 @@ def solve(
     when = check_times(times, algorithm).astype(np.int64)
     known("method", method, METHODS)
     accuracy = check_between("accuracy", "largest relative error of the integrator", accuracy, 0.0, 0.1)
+    if accuracy == 0 and method in _FLOWS:
+        raise ParameterError(f"accuracy must be above 0 for method {method!r}, which has no steps of its own; got 0")
     rule = algorithm.rule(problem.curvature)
 
-    def curves(nodes: Nodes) -> Curves:
+    def stepwise(nodes: Nodes) -> Curves:
         return recursion(nodes, rule, algorithm.batch_size, when, accuracy)
 
+    def flowing(nodes: Nodes) -> Curves:
+        return flow(nodes, rule, algorithm.batch_size, when, accuracy, simplified=method == _FLOWS[1])
+
+    curves = flowing if method in _FLOWS else stepwise
     coordinates: dict[str, Any] = {"time": when}
     dims: tuple[str, ...] = ("time",)
-    if method == "deterministic_equivalent":
-        found = _equivalent(problem, data, curves)
-    elif data is None:
-        found = curves(_own_nodes(problem))
-        if isinstance(problem, PowerLawSpectrum):
-            found = _allowing(found, _GROUPED)
-    else:
-        each = [curves(nodes) for nodes in _data_nodes(problem, data)]
+    if data is not None:
+        each = [curves(nodes) for nodes in _drawn(problem, data, method)]
         found = Curves(*(np.stack(part) for part in zip(*each, strict=True)))
         dims = ("run", "time")
         coordinates["run"] = data["run"].values
-    seed = None if data is None else data.attrs.get("seed")
+    else:
+        _check_method(problem, method)
+        nodes, neglected = nodes_of(problem)
+        found = _allowing(curves(nodes), neglected)
+        if isinstance(problem, PowerLawRandomFeatures):
+            found = _off_by(found, curves(equivalent_nodes(problem, _COARSE)))
+    caveat = [_MEAN_FIELD] if rule.risk_exponent else []
+    variables = {}
+    if method in _FLOWS:
+        steps = stepwise(nodes)
+        variables["discretisation"] = found.risk - steps.risk
+        caveat.append(_off(variables["discretisation"], steps.risk))
+    variables |= found._asdict()
     return answer(
-        problem, algorithm, {name: (dims, values) for name, values in found._asdict().items()}, coordinates,
-        kind="theory", method=method, seed=seed, names=VARIABLES, coefficients=rule.to_json(),
+        problem, algorithm, {name: (dims, values) for name, values in variables.items()}, coordinates, kind="theory",
+        method=method, seed=None if data is None else data.attrs.get("seed"), names=VARIABLES,
+        coefficients=rule.to_json(), **({"caveat": "; ".join(caveat)} if caveat else {}),
     )  # fmt: skip
 
 
-def _equivalent(problem: Problem, data: xr.Dataset | None, curves: Any) -> Curves:
-    if not isinstance(problem, PowerLawRandomFeatures):
+def _off(difference: Array, risk: Array) -> str:
+    """Say by how much a flow is off the discrete steps."""
+    relative = np.abs(difference) / np.where(risk > 0.0, risk, 1.0)  # without floor and error both risks are 0
+    return f"the risk of the flow is off that of the discrete steps by up to {100.0 * relative.max():.2g} per cent"
+
+
+def _check_method(problem: Problem, method: str) -> None:
+    """Refuse a method that has no meaning for a problem without data."""
+    random = isinstance(problem, PowerLawRandomFeatures)
+    if random and method == "recursion":
+        raise ParameterError(
+            "method 'recursion' needs a Spectrum, or data: the modes of random features are those of a drawn W. Take "
+            "simulations.scaling_laws.sample, or method='deterministic_equivalent'"
+        )
+    if not random and method == "deterministic_equivalent":
         raise ParameterError(
             "method 'deterministic_equivalent' needs PowerLawRandomFeatures: a given spectrum is exact already; use "
             "method='recursion'"
         )
-    if data is not None:
-        raise ParameterError(f"data must be left out for this method; only {', '.join(METHODS_ON_DATA)} takes them")
-    found: Curves = curves(equivalent_nodes(problem))
-    return _allowing(found, _FINITE_SIZE / problem.dimension)
 
 
 def _allowing(found: Curves, relative: float) -> Curves:
@@ -134,22 +165,16 @@ def _allowing(found: Curves, relative: float) -> Curves:
     )
 
 
-def _own_nodes(problem: Problem) -> Nodes:
-    if isinstance(problem, PowerLawSpectrum):
-        nodes, weights = problem.counting()
-        curvature, error = nodes ** (-2.0 * problem.alpha), weights * nodes ** (-2.0 * problem.beta)
-        return Nodes(curvature, error, weights, problem.floor, problem.noise**2)
-    if not isinstance(problem, Spectrum):
-        raise ParameterError(
-            "method 'recursion' needs a Spectrum, or data: the modes of random features are those of a drawn W. Take "
-            "simulations.scaling_laws.sample, or method='deterministic_equivalent'"
-        )
-    count = np.ones(len(problem.eigenvalues))
-    error = np.array(problem.initial_error, dtype=np.float64)
-    return Nodes(np.array(problem.eigenvalues, dtype=np.float64), error, count, problem.floor, problem.noise**2)
+def _off_by(found: Curves, coarse: Curves) -> Curves:
+    """Add to what the curves may be off by how far those of a coarser quadrature are away."""
+    risk, norm = (deviations(other, own) for own, other in zip(found[:2], coarse[:2], strict=True))
+    return found._replace(risk_error=found.risk_error + risk, momentum_norm_error=found.momentum_norm_error + norm)
 
 
-def _data_nodes(problem: Problem, data: xr.Dataset) -> Sequence[Nodes]:
+def _drawn(problem: Problem, data: xr.Dataset, method: str) -> Sequence[Nodes]:
+    """Return the nodes of each drawn matrix."""
+    if method not in METHODS_ON_DATA:
+        raise ParameterError(f"data must be left out for this method; only {', '.join(METHODS_ON_DATA)} takes them")
     if not isinstance(problem, PowerLawRandomFeatures):
         raise ParameterError("data must be left out for a given spectrum, which has its own modes")
     if data.attrs.get("problem") != problem.to_json():

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic.scaling_laws._equivalent import edges, image, inputs_of, limit_risk, plane
+from analytic.scaling_laws._equivalent import Inputs, edges, image, inputs_of, limit_risk, plane
 from analytic.scaling_laws._recursion import Nodes
 from dynamics.errors import ParameterError
 from dynamics.kernels import kernel
 from dynamics.scaling_laws import SECTOR, PowerLawRandomFeatures
 
-__all__ = ["equivalent_nodes", "strip"]
+__all__ = ["down_the_line", "equivalent_nodes", "start_above", "strip", "transforms"]
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -42,9 +42,9 @@ class Strip(NamedTuple):
     target: Array
 
 
-def equivalent_nodes(problem: PowerLawRandomFeatures) -> Nodes:
+def equivalent_nodes(problem: PowerLawRandomFeatures, step: float = _STEP) -> Nodes:
     """Return the nodes that the recursion takes for the deterministic equivalent of a problem."""
-    found = strip(problem.model_copy(update={"noise": 0.0}))
+    found = strip(problem.model_copy(update={"noise": 0.0}), step)
     error = found.target / found.curvature
     return Nodes(found.curvature, error, found.modes, limit_risk(problem), problem.noise**2)
 
@@ -54,7 +54,7 @@ def strip(problem: PowerLawRandomFeatures, step: float = _STEP, width: float = _
     """Return the quadrature; a finer ``step`` makes it more exact, down to 0.07 where rounding takes over."""
     inputs = inputs_of(problem)
     lowest, highest = edges(problem)
-    start = 1.0 + plane(problem).above + _CAP
+    start = start_above(problem)
     cap = image(inputs, start)
     outside = math.ceil(1.6 * width**2 + 2)
     first = math.floor(_logit(lowest, cap) / step) - outside
@@ -63,9 +63,7 @@ def strip(problem: PowerLawRandomFeatures, step: float = _STEP, width: float = _
     reach = 1.3 * outside * step
     line = np.arange(grid[-1] + reach, grid[0] - reach, -_TRAPEZE) + 1j * SECTOR
     z = cap / (1.0 + np.exp(-line))
-    nu, mu, on_sheet = _trace(z, start, inputs.variance, inputs.weight, inputs.target, float(inputs.dimension))
-    if not on_sheet:
-        raise ParameterError(f"problem {problem!r}: the deterministic equivalent left its physical sheet")
+    nu, mu = down_the_line(problem, inputs, start, z)
     slope = _TRAPEZE / np.pi * z * (1.0 - z / cap)
     count, target = np.empty(grid.size), np.empty(grid.size)
     for k, y in enumerate(grid):
@@ -85,12 +83,25 @@ def _window(u: Complex, width: float) -> Complex:
     return values
 
 
+def start_above(problem: PowerLawRandomFeatures) -> float:
+    """Return a real s whose image z(s) lies just above the spectrum."""
+    return 1.0 + plane(problem).above + _CAP
+
+
+def down_the_line(problem: PowerLawRandomFeatures, inputs: Inputs, start: float, z: Any) -> tuple[Complex, Complex]:
+    """Return f_nu and f_mu along a line of ``z`` that begins near the image of the real number ``start``."""
+    falls, d = problem.beta > 0.5, float(inputs.dimension)
+    nu, mu, on_sheet = _trace(z, start, inputs.variance, inputs.weight, inputs.target, falls, d)
+    if not on_sheet:
+        raise ParameterError(f"problem {problem!r}: the deterministic equivalent left its physical sheet")
+    return nu, mu
+
+
 @kernel
-def _trace(z: Any, start: float, variance: Array, count: Array, target: Array, d: float) -> Any:
+def _trace(z: Any, start: float, variance: Array, count: Array, target: Array, falls: bool, d: float) -> Any:
     """Follow s(z) down the line by Newton's method and return f_nu, f_mu, and whether all is on the physical sheet."""
     nu, mu = np.empty_like(z), np.empty_like(z)
-    total = target.sum()
-    s = start + 1e-9j
+    s = start * (1.0 + 1e-9j)
     on_sheet = True
     for i in range(z.size):
         for _ in range(100):
@@ -105,13 +116,27 @@ def _trace(z: Any, start: float, variance: Array, count: Array, target: Array, d
             s -= change
             if abs(change) < 1e-14 * abs(s):
                 break
-        first, weighted = 0.0j, 0.0j
-        for k in range(variance.size):
-            inverse = 1.0 / (variance[k] - s)
-            first += count[k] * variance[k] * inverse
-            weighted += target[k] * inverse
-        first /= d
-        on_sheet &= (s * (1.0 - first)).imag > 0.0
-        nu[i] = d * first / z[i]
-        mu[i] = (s * weighted + first * total) / (1.0 - first)
+        found, _, nu[i], mu[i] = transforms(s, variance, count, target, falls, d)
+        on_sheet &= found.imag > 0.0
     return nu, mu, on_sheet
+
+
+@kernel
+def transforms(s: Any, variance: Array, count: Array, target: Array, falls: bool, d: float) -> Any:
+    """Return z, dz/ds, f_nu and f_mu at one s.
+
+    f_mu may be taken with or without the real constant sum_j b_j^2, which its integrals do not see. Where b_j^2
+    ``falls`` faster than 1/j it is taken without, and else with it: so neither end of the spectrum drowns in rounding.
+    """
+    first, second, weighted = 0.0j, 0.0j, 0.0j
+    for k in range(variance.size):
+        inverse = 1.0 / (variance[k] - s)
+        phi = variance[k] * inverse
+        first += count[k] * phi
+        second += count[k] * phi * phi
+        weighted += target[k] * (s * inverse if falls else phi)
+    share = first / d
+    z = s * (1.0 - share)
+    if falls:
+        weighted += share * target.sum()
+    return z, 1.0 - second / d, first / z, weighted / (1.0 - share)

@@ -10,11 +10,11 @@ from dynamics.algorithms._momentum import (
     HeavyBall,
     Nesterov,
     OneRate,
-    Rule,
     ScheduleFree,
     SGDMomentum,
     StochasticAlgorithm,
 )
+from dynamics.algorithms._rule import Rule
 
 __all__ = [
     "SGD",

@@ -10,19 +10,17 @@ curvature of the problem, so that theory and simulation are given the same numbe
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from dynamics.algorithms._base import Algorithm
+from dynamics.algorithms._rule import Rule
 from dynamics.errors import ParameterError
 from dynamics.parameters import parameter
-from dynamics.schedules import Coefficient, Hyperbolic, Power, RunningMean, Schedule, StepSize, values_at
-from dynamics.stability import Coefficients, Curvature, kernel_norm, largest_stable
+from dynamics.schedules import Coefficient, Hyperbolic, Power, RunningMean, StepSize
+from dynamics.stability import Curvature, kernel_norm, largest_stable
 
 __all__ = [
     "SGD",
@@ -32,48 +30,12 @@ __all__ = [
     "HeavyBall",
     "Nesterov",
     "OneRate",
-    "Rule",
     "SGDMomentum",
     "ScheduleFree",
     "StochasticAlgorithm",
 ]
 
 Rate = Annotated[float, Field(gt=0.0, le=1e50)]
-
-
-class Rule(NamedTuple):
-    """gamma1, gamma2, gamma3 and Delta, each a number or a schedule."""
-
-    gamma1: float | Schedule
-    gamma2: float | Schedule
-    gamma3: float | Schedule
-    delta: float | Schedule
-
-    def at(self, steps: NDArray[Any]) -> Coefficients:
-        """Return the four coefficients at each of ``steps``."""
-        return Coefficients(*(values_at(value, steps) for value in self))
-
-    def at_one(self, step: float) -> Coefficients:
-        """Return the four coefficients at one step, as numbers."""
-        return Coefficients(*(float(values_at(value, np.array([step]))[0]) for value in self))
-
-    def to_json(self) -> str:
-        """Write the four coefficients, numbers or schedules, as JSON text."""
-        written = {
-            name: value.model_dump(mode="json") if isinstance(value, Schedule) else value
-            for name, value in self._asdict().items()
-        }
-        return json.dumps(written)
-
-    @property
-    def jumps(self) -> tuple[float, ...]:
-        """Steps before which a coefficient is not smooth."""
-        return tuple(sorted({step for value in self if isinstance(value, Schedule) for step in value.jumps}))
-
-    @property
-    def constant(self) -> bool:
-        """Whether no coefficient changes with the step."""
-        return not any(isinstance(value, Schedule) for value in self)
 
 
 class StochasticAlgorithm(Algorithm):
@@ -271,6 +233,10 @@ class ScheduleFree(OneRate):
 class GeneralMomentum(StochasticAlgorithm):
     """Any member of the family: four coefficients, each a number or a declared schedule of :mod:`dynamics.schedules`.
 
+    With ``risk_exponent`` r both step sizes are divided by (P + s^2)^r, where P is the risk before the step and s^2 the
+    label noise's variance; r = 1/2 normalises them. That is no linear algorithm: its theory takes the mean risk for
+    that of each run. arXiv 2602.05298 divides by the root of the same number, which it calls twice the loss.
+
     Examples
     --------
     >>> GeneralMomentum(learning_rate=0.1, momentum_rate="power:0.01,-0.5", decay="hyperbolic:5").momentum_rate
@@ -283,7 +249,11 @@ class GeneralMomentum(StochasticAlgorithm):
         0.0, symbol=r"\gamma_3", meaning="step size of the momentum", scale="log", explore=(1e-5, 1.0)
     )
     decay: Coefficient = parameter(1.0, symbol=r"\Delta", meaning="weight that the momentum loses in each step")
+    risk_exponent: float = parameter(
+        0.0, symbol="r", meaning="power of the current risk that both step sizes are divided by; 1/2 normalises them",
+        at_least=0.0, at_most=1.0, explore=(0.0, 0.5),
+    )  # fmt: skip
 
     def rule(self, curvature: Curvature) -> Rule:
         """Return the coefficients for a problem of this curvature."""
-        return Rule(self.gradient_weight, self.learning_rate, self.momentum_rate, self.decay)
+        return Rule(self.gradient_weight, self.learning_rate, self.momentum_rate, self.decay, self.risk_exponent)

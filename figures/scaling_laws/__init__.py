@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from figures.registry import Recipe
-from figures.scaling_laws import _curves, _fronts, _large, _maps
+from figures.scaling_laws import _curves, _density, _fronts, _large, _maps
 
 __all__ = ["FIGURES"]
 
@@ -20,8 +20,12 @@ FIGURES: tuple[Recipe, ...] = (
         _fronts.fronts_data, _fronts.fronts_draw, _fronts.fronts_effect, 30,
     ),
     Recipe(
-        "scaling-laws/large", _OWN, "A billion modes: stochastic runs over exact theory",
-        _large.large_data, _large.large_draw, _large.large_effect, 240,
+        "scaling-laws/large", _OWN, "A billion random features: stochastic runs over theory",
+        _large.large_data, _large.large_draw, _large.large_effect, 270,
+    ),
+    Recipe(
+        "scaling-laws/density", _OWN, "Spectrum of random features: density, isolated bands, random matrices",
+        _density.density_data, _density.density_draw, _density.density_effect, 10,
     ),
     Recipe(
         "scaling-laws/phases", _OWN, "Phases, compute-optimal exponents, and what momentum gains",

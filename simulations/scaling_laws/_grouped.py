@@ -34,7 +34,7 @@ def grouped(
     kept = np.empty((2, times.size))
     for index, steps in pieces(times, max(1, _LOOK // error.size), checkpoint):
         at = grouped_steps(
-            rng, curvature, multiplicity, state, variance, float(batch_size), limit, *rule.at(steps)
+            rng, curvature, multiplicity, state, variance, float(batch_size), limit, rule.risk_exponent, *rule.at(steps)
         )  # fmt: skip
         if at >= 0:
             modes = Curvature(curvature, multiplicity, round(multiplicity.sum()))

@@ -48,9 +48,11 @@ def triangular(w1: float, w2: float, w3: float, y1: float, y2: float, y3: float)
 @kernel
 def grouped_steps(
     rng: Any, curvature: Array, multiplicity: Array, state: Array, variance: float, batch: float, limit: float,
-    gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
+    power: float, gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
 ) -> int:  # fmt: skip
     """Take gamma1.size steps in place on p, a, b (3, groups); return -1 or the steps after which P > limit.
+
+    The step sizes gamma2 and gamma3 are divided by P^power.
 
     Given the errors, the batch's residuals are independent N(0, P) with P = sum l p^2 + variance. With chi^2 of B
     degrees of freedom, S = P chi^2 and zeta ~ N(0, 1) twice for each group, the group's gradient is exactly in law
@@ -79,7 +81,8 @@ def grouped_steps(
             spread = math.sqrt(total * squares)
             along = (squares - spread * overlap / (total * (1.0 + math.sqrt(variance / total)))) / batch
             spread /= batch
-        keep, g1, g2, g3 = 1.0 - delta[i], gamma1[i], gamma2[i], gamma3[i]
+        scale = total**-power if power > 0.0 else 1.0
+        keep, g1, g2, g3 = 1.0 - delta[i], gamma1[i], scale * gamma2[i], scale * gamma3[i]
         total = variance
         for k in range(p.size):
             noise = root[k] * spread

@@ -17,12 +17,18 @@ Array = NDArray[Any]
 
 @kernel
 def literal_steps(
-    inputs: Array, labels: Array, weights: Array, momentum: Array, batch: int,
-    gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
+    inputs: Array, labels: Array, weights: Array, momentum: Array, batch: int, matrix: Array, wanted: Array,
+    noise: float, power: float, gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
 ) -> None:  # fmt: skip
-    """Take gamma1.size steps in place, each on the next ``batch`` rows of the features u (rows, d) and their labels."""
+    """Take gamma1.size steps in place, each on the next ``batch`` rows of the features u (rows, d) and their labels.
+
+    The step sizes are divided by (P + noise^2)^power, with P = |matrix weights - wanted|^2.
+    """
     gradient = np.empty_like(weights)
     for i in range(gamma1.size):
+        scale = 1.0
+        if power > 0.0:
+            scale = (((matrix @ weights - wanted) ** 2).sum() + noise * noise) ** -power
         gradient[:] = 0.0
         for row in range(i * batch, (i + 1) * batch):
             error = -labels[row]
@@ -33,15 +39,17 @@ def literal_steps(
         for j in range(weights.size):
             g = gradient[j] / batch
             momentum[j] = (1.0 - delta[i]) * momentum[j] + gamma1[i] * g
-            weights[j] -= gamma2[i] * g + gamma3[i] * momentum[j]
+            weights[j] -= scale * (gamma2[i] * g + gamma3[i] * momentum[j])
 
 
 @vector_kernel
 def diagonal_steps(
     keys: Array, first: int, squares: Array, curvature: Array, q: Array, y: Array, variance: float, batch: float,
-    limit: float, gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
+    limit: float, power: float, gamma1: Any, gamma2: Any, gamma3: Any, delta: Any,
 ) -> int:  # fmt: skip
     """Take squares.size steps in place on q = sqrt(l) w and sqrt(l) y; return -1 or the steps after which P > limit.
+
+    The step sizes gamma2 and gamma3 are divided by P^power.
 
     Given w, the batch's residuals are independent N(0, P) with P = |q|^2 + variance, and given them the features are
     Gaussian too. With chi^2 of B degrees of freedom (``squares``), S = P chi^2 and zeta ~ N(0, 1) for each mode, it is
@@ -69,7 +77,8 @@ def diagonal_steps(
             across = np.sqrt(total * squares[i])
             along = (squares[i] - across * overlap / (total * (1.0 + np.sqrt(variance / total)))) / batch
             across /= batch
-        keep, g1, g2, g3 = 1.0 - delta[i], gamma1[i], gamma2[i], gamma3[i]
+        scale = total**-power if power > 0.0 else 1.0
+        keep, g1, g2, g3 = 1.0 - delta[i], gamma1[i], scale * gamma2[i], scale * gamma3[i]
         place += np.uint64(half)
         total, overlap = variance, 0.0
         for j in range(half):

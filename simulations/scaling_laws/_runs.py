@@ -69,7 +69,8 @@ def diagonal(
         squares = rng.chisquare(batch_size, steps.size)
         first = int(steps[0]) if steps.size else 0
         at = diagonal_steps(
-            keys, first, squares, curvature, q, y, variance, float(batch_size), limit, *rule.at(steps)
+            keys, first, squares, curvature, q, y, variance, float(batch_size), limit,
+            rule.risk_exponent, *rule.at(steps),
         )  # fmt: skip
         if at >= 0:
             return Path(kept[0, :index], kept[1, :index], first + at, _each_once(found.eigenvalues))
@@ -96,7 +97,10 @@ def literal(
         for stop in np.unique(np.append(times[(times > done) & (times <= done + block)], done + block)).tolist():
             rows = slice(done % block * batch_size, ((stop - 1) % block + 1) * batch_size)
             at = rule.at(np.arange(done, stop))
-            literal_steps(inputs[rows], labels[rows], weights, momentum, batch_size, *at)
+            literal_steps(
+                inputs[rows], labels[rows], weights, momentum, batch_size, matrix, wanted, problem.noise,
+                rule.risk_exponent, *at,
+            )  # fmt: skip
             done = stop
             if not _keep(kept, times == done, matrix, wanted, weights, momentum):
                 before = int(np.searchsorted(times, done))

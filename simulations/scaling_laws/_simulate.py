@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dynamics.algorithms import Rule, StochasticAlgorithm
 from dynamics.errors import ParameterError, known
+from dynamics.groups import Groups, groups_in
 from dynamics.memory import check_memory
 from dynamics.parameters import check_whole
 from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, Problem, check_pair
@@ -43,6 +44,7 @@ def simulate(
     runs: int,
     seed: int = 0,
     method: str = "diagonal",
+    groups: xr.Dataset | None = None,
     first_run: int = 0,
     workers: int | None = None,
     on_divergence: str = "raise",
@@ -67,8 +69,13 @@ def simulate(
         * ``"diagonal"``: the modes of K with d normal numbers and a chi-square number in each step, exact in law for
           any batch size.
         * ``"grouped"``: three random numbers for each group of equal eigenvalues in each step, exact in law for the
-          groups of a given spectrum: those of equal eigenvalues, or, of a PowerLawSpectrum, of :mod:`dynamics.groups`.
+          groups of a given spectrum: those of equal eigenvalues, or, of a PowerLawSpectrum, of :mod:`dynamics.groups`;
+          for random features the ``groups`` given. Those stand for the deterministic equivalent: all runs then have the
+          same spectrum, and the fluctuation from W to W is left out, as the attributes ``spectrum`` and ``caveat`` say.
         * ``"literal"``: fresh inputs x, features W^T x and labels in each step; the ground truth.
+    groups : Dataset, optional
+        For ``"grouped"`` on PowerLawRandomFeatures: what ``analytic.scaling_laws.equivalent_groups(problem)`` returns.
+        The runs take over its attribute ``bias``, the relative error of the curves that a comparison allows for.
     workers : int, optional
         Threads; none means one per processor.
     on_divergence : str
@@ -106,11 +113,12 @@ def simulate(
     known("on_divergence", on_divergence, ("raise", "mark"))
     numbers, threads = check_runs(runs, first_run), check_workers(workers)
     seed = check_whole("seed", seed, at_least=0)
+    own = _groups(problem, method, groups)
     if method != "grouped":
         check_features(problem, min(threads, len(numbers)))
     check_memory(4 * len(numbers) * when.size, "runs or the number of times must be smaller")
     rule = algorithm.rule(problem.curvature)
-    train = _method(method, problem, rule, algorithm.batch_size, when.astype(np.int64), seed)
+    train = _method(method, problem, own, rule, algorithm.batch_size, when.astype(np.int64), seed)
 
     def one(run: int, stop: threading.Event) -> Run:
         path = train(run, partial(raise_if_set, stop))
@@ -119,31 +127,53 @@ def simulate(
     results, interrupted = run_all(one, numbers, workers=threads, progress=progress, label="simulate")
     made = assemble(
         problem, algorithm, results, _CURVES, (), ("time", when), numbers, symbols=VARIABLES, method=method, seed=seed,
-        coefficients=rule.to_json(), interrupted=interrupted,
+        coefficients=rule.to_json(), interrupted=interrupted, **_declared(groups),
     )  # fmt: skip
     if on_divergence == "raise":
         raise_first(results, numbers, made)
     return made
 
 
+def _groups(problem: Problem, method: str, given: xr.Dataset | None) -> Groups | None:
+    """Return the groups that a method takes: the problem's own ones, or those given for random features."""
+    needed = method == "grouped" and isinstance(problem, PowerLawRandomFeatures)
+    if given is not None and not needed:
+        raise ParameterError("groups must be left out, except for method 'grouped' on PowerLawRandomFeatures")
+    if needed and given is None:
+        raise ParameterError(
+            "method 'grouped' needs a Spectrum or PowerLawSpectrum, or groups: the eigenvalues of random features do "
+            "not repeat. Pass groups=analytic.scaling_laws.equivalent_groups(problem)"
+        )
+    if given is not None:
+        return groups_in(given, problem.to_json())
+    return problem.groups if method == "grouped" else None
+
+
+def _declared(groups: xr.Dataset | None) -> dict[str, Any]:
+    """Return what is to be said of runs on groups that were given."""
+    if groups is None:
+        return {}
+    bias = float(groups.attrs.get("bias", 0.0))
+    caveat = (
+        "the runs have the spectrum of the deterministic equivalent, without the fluctuation from W to W; that it is "
+        f"made of groups changes curves by up to {100.0 * bias:.1g} per cent, which is allowed for"
+    )
+    return {"spectrum": "deterministic equivalent", "bias": bias, "caveat": caveat}
+
+
 def _method(
-    method: str, problem: Problem, rule: Rule, batch_size: int, times: Steps, seed: int
+    method: str, problem: Problem, groups: Groups | None, rule: Rule, batch_size: int, times: Steps, seed: int
 ) -> Callable[[int, Callable[[], None]], Path]:
     """Return the function that makes one run."""
-    if method == "literal":
-        if not isinstance(problem, PowerLawRandomFeatures):
-            raise ParameterError("method 'literal' needs PowerLawRandomFeatures: a spectrum has no inputs to draw")
-        return lambda run, checkpoint: literal(problem, rule, batch_size, times, seed, run, checkpoint)
+    if groups is not None:
+        return lambda run, checkpoint: grouped(
+            groups, problem.noise, rule, batch_size, times, stream(seed, run, Source.PATH), checkpoint
+        )
     if method == "diagonal":
         return lambda run, checkpoint: diagonal(problem, rule, batch_size, times, seed, run, checkpoint)
-    if isinstance(problem, PowerLawRandomFeatures):
-        raise ParameterError(
-            "method 'grouped' needs a Spectrum or PowerLawSpectrum: the eigenvalues of random features do not repeat"
-        )
-    groups = problem.groups
-    return lambda run, checkpoint: grouped(
-        groups, problem.noise, rule, batch_size, times, stream(seed, run, Source.PATH), checkpoint
-    )
+    if not isinstance(problem, PowerLawRandomFeatures):
+        raise ParameterError("method 'literal' needs PowerLawRandomFeatures: a spectrum has no inputs to draw")
+    return lambda run, checkpoint: literal(problem, rule, batch_size, times, seed, run, checkpoint)
 
 
 def _broken(path: Path, rule: Rule, batch_size: int) -> str:

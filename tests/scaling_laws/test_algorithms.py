@@ -32,7 +32,10 @@ def path(algorithm, inputs, labels, batch, steps):
     rule = algorithm.rule(CURVATURE)
     for t in range(steps):
         rows = slice(t * batch, (t + 1) * batch)
-        literal_steps(inputs[rows], labels[rows], weights, momentum, batch, *rule.at(np.array([t])))
+        literal_steps(
+            inputs[rows], labels[rows], weights, momentum, batch, np.zeros((1, weights.size)), np.zeros(1), 0.0, 0.0,
+            *rule.at(np.array([t])),
+        )  # fmt: skip
         kept.append(weights.copy())
     return np.array(kept)
 
@@ -84,7 +87,7 @@ def test_rules_and_their_defaults():
     """gamma2 = 0.5 min(1, B/Tr); everything else as documented, away from unit values."""
     trace = (np.arange(1, 201.0) ** -1.6).sum()
     assert CURVATURE.trace == pytest.approx(trace, rel=1e-13)
-    assert SGD(batch_size=2).rule(CURVATURE) == pytest.approx((0, 0.5 * 2 / trace, 0, 1), rel=1e-12)
+    assert SGD(batch_size=2).rule(CURVATURE)[:4] == pytest.approx((0, 0.5 * 2 / trace, 0, 1), rel=1e-12)
     assert SGD(batch_size=64).rule(CURVATURE).gamma2 == 0.5
     rate = 0.5 / trace
     found = DanaConstant().rule(CURVATURE)
@@ -98,14 +101,14 @@ def test_rules_and_their_defaults():
     assert DanaDecaying().rule(late).delta.offset == pytest.approx(1 + 2 + 2.4 / 0.8)
     steep = PowerLawRandomFeatures(alpha=3.0, beta=1.0, dimension=50).curvature
     assert DanaConstant().rule(steep).delta.offset == pytest.approx(1 + max(2 + 1 / 3, 2 - 1 / 3, 3))
-    assert SGDMomentum(learning_rate=0.3, decay=0.2).rule(CURVATURE) == pytest.approx((1, 0.3, 0.06, 0.2))
-    assert HeavyBall(learning_rate=0.3, momentum=0.6).rule(CURVATURE) == pytest.approx((1, 0, 0.3, 0.4))
-    assert Nesterov(learning_rate=0.3, momentum=0.6).rule(CURVATURE) == pytest.approx((1, 0.3, 0.18, 0.4))
+    assert SGDMomentum(learning_rate=0.3, decay=0.2).rule(CURVATURE)[:4] == pytest.approx((1, 0.3, 0.06, 0.2))
+    assert HeavyBall(learning_rate=0.3, momentum=0.6).rule(CURVATURE)[:4] == pytest.approx((1, 0, 0.3, 0.4))
+    assert Nesterov(learning_rate=0.3, momentum=0.6).rule(CURVATURE)[:4] == pytest.approx((1, 0.3, 0.18, 0.4))
     free = ScheduleFree(interpolation=0.8).rule(CURVATURE)
     assert free[:2] == pytest.approx((rate, 0.2 * rate), rel=1e-12)
-    assert free[2:] == (Power(scale=0.8, exponent=-1.0), RunningMean())
+    assert free[2:4] == (Power(scale=0.8, exponent=-1.0), RunningMean())
     given = DanaDecaying(learning_rate=0.1, momentum_rate=0.02, momentum_exponent=0.3, decay=7).rule(CURVATURE)
-    assert given == (1.0, 0.1, Power(scale=0.02, exponent=-0.3), Hyperbolic(offset=7.0))
+    assert given[:4] == (1.0, 0.1, Power(scale=0.02, exponent=-0.3), Hyperbolic(offset=7.0))
 
 
 @pytest.mark.parametrize("cls", [SGDMomentum, HeavyBall, Nesterov])
@@ -183,7 +186,7 @@ def test_written_down_and_read_again(cls):
 
 def test_the_general_member_takes_numbers_schedules_and_text():
     one = GeneralMomentum(gradient_weight=0.5, learning_rate="power:0.1,0.2", momentum_rate=0.01, decay="running-mean")
-    assert one.rule(CURVATURE) == (0.5, Power(scale=0.1, exponent=0.2), 0.01, RunningMean())
+    assert one.rule(CURVATURE) == (0.5, Power(scale=0.1, exponent=0.2), 0.01, RunningMean(), 0)
     assert rebuild(one.to_json()) == one
 
 

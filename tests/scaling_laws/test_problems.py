@@ -47,6 +47,31 @@ def test_random_features_by_hand():
     assert rebuild(problem.to_json()) == problem
 
 
+@pytest.mark.parametrize(
+    ("values", "inputs"),
+    [
+        ({"dimension": 1000}, 4000), ({"dimension": 1000, "ambient_ratio": 4}, 4000),
+        ({"dimension": 30, "ambient_ratio": 2.5}, 75), ({"dimension": 7, "ambient_ratio": 1.2}, 8),
+        ({"dimension": 7, "ambient_ratio": 1.24}, 9), ({"dimension": 100, "ambient_ratio": "1.006"}, 101),
+        ({"dimension": 2**51, "ambient_ratio": 4.0}, 2**53), ({"dimension": 30, "ambient_dimension": 31}, 31),
+    ],
+)  # fmt: skip
+def test_number_of_inputs(values, inputs):
+    """As given, or the ratio times d, rounded (7 x 1.2 = 8.4, 7 x 1.24 = 8.68), or 4 d; and after writing it down."""
+    problem = PowerLawRandomFeatures(**values)
+    assert problem.ambient == inputs
+    assert rebuild(problem.to_json()) == problem
+    assert problem.curvature.multiplicities.sum() == pytest.approx(inputs, rel=1e-12)
+
+
+def test_a_ratio_follows_the_dimension_and_may_be_given_up():
+    problem = PowerLawRandomFeatures(dimension=10, ambient_ratio=3)
+    assert problem.model_copy(update={"dimension": 50}).ambient == 150
+    assert problem.model_copy(update={"ambient_ratio": None, "ambient_dimension": 11}).ambient == 11
+    with pytest.raises(ParameterError, match="ambient_ratio"):
+        problem.model_copy(update={"ambient_dimension": 11})
+
+
 def test_very_many_inputs_cost_nothing():
     problem = PowerLawRandomFeatures(alpha=1.0, beta=1.0, dimension=10, ambient_dimension=1e12)
     assert problem.curvature.trace == pytest.approx(math.pi**2 / 6 - 1e-12, rel=1e-14)
@@ -76,6 +101,15 @@ def test_a_spectrum_by_hand():
         ({"ambient_dimension": math.inf}, "ambient_dimension .*finite"),
         ({"ambient_dimension": 1e17}, "ambient_dimension"),
         ({"noise": -1}, "noise"),
+        (
+            {"dimension": 10, "ambient_dimension": 30, "ambient_ratio": 3},
+            "ambient_ratio .* must be left out where ambient_dimension is given, 30; got 3",
+        ),
+        ({"ambient_ratio": 1}, "ambient_ratio .* above 1"),
+        ({"ambient_ratio": -2}, "ambient_ratio .* above 1"),
+        ({"dimension": 10, "ambient_ratio": 1.04}, "ambient_ratio .* more than dimension = 10 inputs.* gives 10; got"),
+        ({"dimension": 2**52, "ambient_ratio": 3}, r"ambient_ratio .* at most 2\^53"),
+        ({"ambient_ratio": math.nan}, "ambient_ratio .*finite"),
     ],
 )
 def test_bad_random_features(values, words):

@@ -81,9 +81,13 @@ FAMILY = (
 )  # fmt: skip
 
 
+#: Literal runs of batches of 64 take seconds.
+BATCHES = [(method, batch) for method in METHODS for batch in (1, 4, 64)]
+SOME = [pytest.param(*pair, marks=[pytest.mark.slow] if pair == ("literal", 64) else []) for pair in BATCHES]
+
+
 @pytest.mark.parametrize("one", FAMILY, ids=lambda one: one.label)
-@pytest.mark.parametrize("batch", [1, 4, 64])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "batch"), SOME)
 def test_mean_risk_is_the_recursion_for_the_same_features(one, batch, method):
     """Run by run; a false alarm has probability 1e-6 in all. What is seen: a tenth of the risk, or less."""
     algorithm, times, draws = (
