@@ -70,7 +70,7 @@ def check_features(problem: Problem, at_once: int) -> None:
     """Refuse matrices W beyond the memory budget before they are drawn, ``at_once`` of them."""
     if isinstance(problem, PowerLawRandomFeatures):
         numbers = at_once * 4 * problem.dimension * (problem.ambient + problem.dimension)
-        check_memory(numbers, "dimension, ambient_dimension or workers must be smaller")
+        check_memory(numbers, "dimension, ambient_dimension or workers must be smaller, or method='grouped'")
     if isinstance(problem, PowerLawSpectrum):
         check_memory(at_once * 8 * problem.dimension, "dimension must be smaller, or method='grouped'")
 

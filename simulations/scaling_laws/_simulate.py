@@ -182,6 +182,11 @@ def _broken(path: Path, rule: Rule, batch_size: int) -> str:
     if step < 0:
         return ""
     assert path.modes is not None  # they come with every run that diverged
+    if rule.risk_exponent:
+        return (
+            "learning_rate or momentum_rate must be smaller; there is no bound on the mean for step sizes that depend "
+            "on the risk of the run"
+        )
     return broken_bound(path.modes, batch_size, rule.at_one(step), step) or (
         f"the kernel norm at step {step} is below 1: with these coefficients kept the mean risk would converge; "
         "they were larger before, or this run is a rare one; learning_rate or momentum_rate is too large"

@@ -7,6 +7,7 @@ from analytic.scaling_laws import solve
 from analytic.scaling_laws._flow import flow
 from analytic.scaling_laws._recursion import recursion
 from dynamics.algorithms import SGD, GeneralMomentum, Rule
+from dynamics.errors import DivergenceError
 from dynamics.scaling_laws import PowerLawRandomFeatures, Spectrum
 from dynamics.schedules import Hyperbolic, Power
 from dynamics.stability import Curvature
@@ -160,6 +161,14 @@ def test_theory_says_what_it_takes():
     assert "theory takes the mean" in compare(theory, runs).attrs["notes"]
     plain = ALGORITHM.model_copy(update={"risk_exponent": 0.0})
     assert "caveat" not in solve(problem, plain, times, method="recursion").attrs
+
+
+def test_a_run_that_diverges_names_no_bound_that_is_none():
+    """Steps that grow faster than the risk shrinks them."""
+    problem = Spectrum(eigenvalues=[1.0, 0.1], initial_error=[1.0, 1.0], floor=0.1)
+    algorithm = GeneralMomentum(learning_rate="power:5,3", decay=1.0, risk_exponent=0.5)
+    with pytest.raises(DivergenceError, match="no bound on the mean for step sizes that depend on the risk"):
+        simulate(problem, algorithm, [400], runs=1)
 
 
 @pytest.mark.parametrize("power", [-0.1, 1.5, float("nan")])
