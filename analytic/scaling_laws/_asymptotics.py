@@ -34,7 +34,7 @@ from analytic.scaling_laws._recursion import Nodes, check_stable
 from analytic.scaling_laws._strip import equivalent_nodes
 from dynamics.algorithms import OneRate, Rule, StochasticAlgorithm
 from dynamics.errors import ParameterError
-from dynamics.results import Variable, answer
+from dynamics.results import answer
 from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, check_pair
 from dynamics.stability import Coefficients, Curvature, broken_bound, responses
 from dynamics.times import check_times
@@ -45,15 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["asymptotics"]
 
 Array = NDArray[np.float64]
-
-_PARTS = {
-    "floor_part": Variable(r"F_0", "smallest risk that the features can reach"),
-    "point_part": Variable(r"F_{pp}", "risk from what is not learned yet of the target"),
-    "distortion_part": Variable(r"F_{ac}", "risk from the target's distortion by the features"),
-    "noise_part": Variable(r"I K_{pp}", "risk from the gradients' noise in the first steps"),
-    "effective_time": Variable(r"\vartheta", "effective time"),
-    "kernel_norm": Variable(r"N", "share of the risk that comes from the gradients' noise"),
-}
 
 
 def asymptotics(problem: PowerLawRandomFeatures, algorithm: StochasticAlgorithm, times: ArrayLike) -> xr.Dataset:
@@ -127,7 +118,7 @@ def asymptotics(problem: PowerLawRandomFeatures, algorithm: StochasticAlgorithm,
     variables = {"risk": risk, "floor_part": floor, **parts, "kernel_norm": norm, "effective_time": theta}
     return answer(
         problem, algorithm, {name: (("time",), values) for name, values in variables.items()}, {"time": when},
-        kind="theory", method="asymptotics", names={**VARIABLES, **_PARTS}, coefficients=rule.to_json(),
+        kind="theory", method="asymptotics", names=VARIABLES, coefficients=rule.to_json(),
     )  # fmt: skip
 
 

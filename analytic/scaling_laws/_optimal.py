@@ -25,7 +25,7 @@ from analytic.scaling_laws._solve import solve
 from dynamics.algorithms import StochasticAlgorithm
 from dynamics.errors import ParameterError
 from dynamics.parameters import check_between
-from dynamics.results import Variable, answer
+from dynamics.results import answer
 from dynamics.scaling_laws import VARIABLES, PowerLawRandomFeatures, check_pair
 from dynamics.times import check_increasing
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compute_optimal"]
 
-#: More features than problems have, and more steps than are counted.
+#: The most features that a problem has, and a number of steps that is too large.
 _FEATURES, _STEPS = 2**52, 2**53
 #: Local minima of the scan that are within this factor of the lowest are searched.
 _RIVAL = 3.0
@@ -48,12 +48,6 @@ _LOOSEST = 0.1
 _NONE = 710.0
 #: Width of log d at which the search ends.
 _WIDTH = 0.01
-
-_NAMES = {
-    "compute": Variable("f", "compute: features times steps"),
-    "dimension": Variable("d^*", "best number of features"),
-    "steps": Variable("t^*", "steps with the best number of features"),
-}
 
 
 class _Found(NamedTuple):
@@ -120,7 +114,7 @@ def compute_optimal(
     values["risk_error"] = [one.error for one in found]
     return answer(
         problem, algorithm, {name: (("compute",), np.array(value)) for name, value in values.items()},
-        {"compute": budgets}, kind="theory", method="deterministic_equivalent", names={**VARIABLES, **_NAMES},
+        {"compute": budgets}, kind="theory", method="deterministic_equivalent", names=VARIABLES,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def test_derived_formulas_are_those_of_the_tables(algorithm, row, name, low, hig
 
 def test_formulas_agree_with_the_numbers_everywhere():
     """At rational points of a grid with many lines and corners between regions, and at floats."""
-    for a, b in itertools.product([Q(1, 4), Q(1, 2), Q(3, 4), Q(5, 4)], [Q(1, 2), Q(3, 4), Q(3, 2)]):
+    for a, b in itertools.product([Q(1, 4), Q(1, 2), Q(3, 4)], [Q(1, 2), Q(3, 4)]):
         for algorithm in ("sgd", *DANA):
             found = exponent_formulas(a, b, algorithm)
             assert [at(one, a, b) for one in found] == [rational(value) for value in exponents(a, b, algorithm)]

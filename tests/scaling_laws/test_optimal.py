@@ -28,7 +28,11 @@ def risks(problem, algorithm, compute, dimensions):
 
 @pytest.mark.parametrize(
     ("alpha", "beta", "compute", "algorithm"),
-    [(0.8, 0.3, 10, SGD()), (0.8, 0.3, 10, DanaDecaying()), (1.0, 0.7, 31, DanaConstant())],
+    [
+        (0.8, 0.3, 10, SGD()),
+        (0.8, 0.3, 10, DanaDecaying()),
+        pytest.param(1.0, 0.7, 97, DanaConstant(), marks=pytest.mark.slow),
+    ],
 )
 def test_all_dimensions_where_they_are_few(alpha, beta, compute, algorithm):
     problem = PowerLawRandomFeatures(alpha=alpha, beta=beta)
@@ -81,6 +85,7 @@ def test_no_neighbour_is_better():
     assert 0.5 < sides[0] / sides[1] < 2.0
 
 
+@pytest.mark.slow
 def test_a_given_number_of_inputs_limits_the_features():
     """With 24 inputs the best of all d < 24 may be 23, where hardly any floor is left; every d is compared."""
     problem = PowerLawRandomFeatures(alpha=0.7, beta=0.8, dimension=5, ambient_dimension=24)
@@ -121,7 +126,7 @@ def test_several_budgets_at_once_and_what_is_in_the_answer():
     problem, algorithm, compute = (
         PowerLawRandomFeatures(alpha=0.9, beta=0.6, dimension=7),
         DanaDecaying(),
-        [30.5, 30.9, 300],
+        [20.5, 20.9, 150],
     )
     found = compute_optimal(problem, algorithm, compute)
     for i, budget in enumerate(compute):
