@@ -18,10 +18,10 @@ figures: .venv/installed
 	$(BIN)/dynamics figures --overwrite --out pictures
 
 test: .venv/installed
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 slow: .venv/installed
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 -m slow
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ check: .venv/installed
 	$(BIN)/pytest -q README.md dynamics analytic simulations figures
 
 bench: .venv/installed
-	for script in benchmarks/double_descent_speed.py benchmarks/finite_size_slope.py benchmarks/scaling_laws_speed.py benchmarks/scaling_laws_theory.py benchmarks/grouped_speed.py benchmarks/scaling_laws_distributions.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/double_descent_speed.py benchmarks/finite_size_slope.py benchmarks/scaling_laws_speed.py benchmarks/scaling_laws_theory.py benchmarks/grouped_speed.py benchmarks/scaling_laws_distributions.py benchmarks/gradient_starvation_speed.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	$(BIN)/pytest -q benchmarks
 
 clean:

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DivergenceError", "Interrupted", "ParameterError", "known", "shown"]
+__all__ = ["DivergenceError", "Interrupted", "MissingLibraryError", "ParameterError", "known", "shown"]
 
 
 class ParameterError(ValueError):
     """A parameter is not allowed: the message names it, its meaning, what is allowed and what came."""
+
+
+class MissingLibraryError(ParameterError):
+    """A library that comes with an extra of the package is not installed; the message names both."""
 
 
 class DivergenceError(ArithmeticError):

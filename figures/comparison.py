@@ -54,7 +54,7 @@ def compare(
     runs : Dataset
         An answer of ``simulations`` with at least two finished runs.
     variables : list of str, optional
-        What to compare, on the same axes; by default every curve that both have.
+        What to compare, on the same axes; by default every curve that both have on the axes of the first of them.
     false_alarm : float
         Probability that a correct theory is called a disagreement anywhere, over all variables and times together
         (for nearly normal runs; see :mod:`figures.verdicts` for skewed ones).
@@ -209,6 +209,9 @@ def _shared_variables(
         names = [name for name in both if axes[name] and set(axes[name]) <= set(runs[name].dims)]
         if left := [name for name in both if axes[name] and name not in names]:
             notes.append(f"not compared, for the runs lack a dimension of theory's: {', '.join(left)}")
+        if others := [name for name in names if axes[name] != axes[names[0]]]:
+            notes.append(f"not compared, for they are not on ({', '.join(axes[names[0]])}): {', '.join(others)}")
+            names = [name for name in names if name not in others]
     else:
         names = list(wanted)
         if missing := [name for name in names if name not in both or not set(axes[name]) <= set(runs[name].dims)]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dynamics.errors import DivergenceError, ParameterError
+from dynamics.errors import DivergenceError, MissingLibraryError, ParameterError
 from figures.files import check_free, netcdf_bytes, write_bytes
 from figures.registry import Preset, Recipe, recipe, reproduce
 from figures.style import picture_bytes
@@ -49,7 +49,7 @@ def _one(item: Recipe, preset: Preset, out: Path, seed: int, *, overwrite: bool)
     """Make one figure and its three files, and return its line of the table and its exit code."""
     try:
         picture, data = reproduce(item.name, preset=preset, seed=seed)
-    except (ArithmeticError, DivergenceError) as error:
+    except (ArithmeticError, DivergenceError, MissingLibraryError) as error:
         print(f"dynamics: {item.name}: {error}", file=sys.stderr)
         return (item.name, "-", "not made", "-", "-"), 2
     files = {ending: picture_bytes(picture, ending) for ending in _ENDINGS[:2]} | {"nc": netcdf_bytes(data)}

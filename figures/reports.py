@@ -123,6 +123,8 @@ def parameters(*declared: Declared, without: tuple[str, ...] = ()) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return rf"\mathrm{{{value}}}"
     if not isinstance(value, tuple):
         return number(value)
     shown = [number(item) for item in value]

@@ -92,8 +92,11 @@ def test_variables_on_other_axes_are_compared_one_at_a_time():
     )  # fmt: skip
     theory_, runs = curve.merge(point).merge(number), curves.merge(points).merge(numbers)
     theory_.attrs, runs.attrs = curve.attrs, curves.attrs
+    first = compare(theory_, runs)
+    assert first["variable"].values.tolist() == ["response"]
+    assert "not compared, for they are not on (time, feature): margin" in first.attrs["notes"]
     with pytest.raises(ParameterError, match=r"same axes; there are response on .* margin on"):
-        compare(theory_, runs)
+        compare(theory_, runs, variables=["response", "margin"])
     one = compare(theory_, runs, variables=["margin"])
     assert one["deviation"].dims == ("variable", "sample")
     assert one.attrs["values_compared"] == 4

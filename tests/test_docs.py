@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 import analytic.double_descent
+import analytic.gradient_starvation
 import analytic.scaling_laws
 import dynamics.double_descent
+import dynamics.gradient_starvation
 import dynamics.scaling_laws
 import simulations.double_descent
+import simulations.gradient_starvation
 import simulations.scaling_laws
 from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.parameters import declarations
@@ -22,10 +25,12 @@ from figures.questions import Ensemble
 from figures.registry import recipes
 
 ROOT = Path(__file__).parents[1]
-LAYERS = (dynamics.double_descent, dynamics.scaling_laws)
+LAYERS = (dynamics.double_descent, dynamics.scaling_laws, dynamics.gradient_starvation)
+THEORY = (analytic.double_descent, analytic.scaling_laws, analytic.gradient_starvation)
+SIMULATION = (simulations.double_descent, simulations.scaling_laws, simulations.gradient_starvation)
 DECLARED = (
     *(cls for layer in LAYERS for cls in (*layer.PROBLEMS, *layer.ALGORITHMS)), *SCHEDULES, Ensemble,
-    simulations.double_descent.TeacherDraws,
+    simulations.double_descent.TeacherDraws, simulations.gradient_starvation.Precision,
 )  # fmt: skip
 
 
@@ -43,14 +48,13 @@ def test_every_letter_is_in_the_table_of_names():
 
 def test_every_method_is_explained():
     page = (ROOT / "docs" / "methods.md").read_text()
-    layers = (analytic.double_descent, simulations.double_descent, analytic.scaling_laws, simulations.scaling_laws)
-    for method in [method for layer in layers for method in layer.METHODS]:
+    for method in [method for layer in (*THEORY, *SIMULATION) for method in layer.METHODS]:
         assert f"`{method}`" in page
 
 
 def test_the_readme_names_what_there_is():
     page = (ROOT / "README.md").read_text()
-    for name in re.findall(r"(?:double-descent|scaling-laws)/[\w-]+", page):
+    for name in re.findall(r"(?:double-descent|scaling-laws|gradient-starvation)/[\w-]+", page):
         assert name in recipes()
     assert all(name.replace("-", " ") in page for name in phenomena())
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page):
@@ -60,7 +64,7 @@ def test_the_readme_names_what_there_is():
 FIGURES = [compare, describe, draw, load, reproduce, save]
 PUBLIC = FIGURES + [
     getattr(module, name)
-    for module in (analytic.double_descent, simulations.double_descent, analytic.scaling_laws, simulations.scaling_laws)
+    for module in (*THEORY, *SIMULATION)
     for name in module.__all__
     if inspect.isfunction(getattr(module, name))
 ]

@@ -14,6 +14,8 @@ from figures.registry import Effect, Recipe
 NAMES = [
     "double-descent/fig1", "double-descent/fig3", "double-descent/fig4", "double-descent/fig5cd",
     "double-descent/fig6-left", "double-descent/formulas", "double-descent/threshold", "double-descent/landscape",
+    "gradient-starvation/fig1", "gradient-starvation/fig2", "gradient-starvation/fig3", "gradient-starvation/fig6",
+    "gradient-starvation/digits", "gradient-starvation/rest", "gradient-starvation/map", "gradient-starvation/field",
     "scaling-laws/loss-curves", "scaling-laws/fronts", "scaling-laws/large",
     "scaling-laws/density", "scaling-laws/phases",
 ]  # fmt: skip

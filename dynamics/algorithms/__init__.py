@@ -2,6 +2,14 @@
 
 from dynamics.algorithms._base import Algorithm
 from dynamics.algorithms._gradient import GradientDescent, GradientFlow
+from dynamics.algorithms._margins import (
+    Adam,
+    DualDescent,
+    DualFlow,
+    MomentumDescent,
+    PrimalDescent,
+    PrimalFlow,
+)
 from dynamics.algorithms._momentum import (
     SGD,
     DanaConstant,
@@ -18,15 +26,21 @@ from dynamics.algorithms._rule import Rule
 
 __all__ = [
     "SGD",
+    "Adam",
     "Algorithm",
     "DanaConstant",
     "DanaDecaying",
+    "DualDescent",
+    "DualFlow",
     "GeneralMomentum",
     "GradientDescent",
     "GradientFlow",
     "HeavyBall",
+    "MomentumDescent",
     "Nesterov",
     "OneRate",
+    "PrimalDescent",
+    "PrimalFlow",
     "Rule",
     "SGDMomentum",
     "ScheduleFree",
