@@ -17,6 +17,7 @@ CLASSES = (*PROBLEMS, *ALGORITHMS, SoftplusDecay, StepTable)
 EVERY = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 ENDLESS = [1.0]
 ENDLESS.append(ENDLESS)
+#: (In names of tests they are cut before an address in memory, which differs between processes.)
 #: Never a number, whatever the parameter.
 NONSENSE = [True, np.True_, False, math.nan, math.inf, -math.inf, "true", "NaN", "abc", {}, {"a": 1}, 1j, [[1, 2]],
             np.array([1 + 1j]), "1 000", "3\nx", "[1", object(), 10**400, {1, 2}, np.array([True]), [np.True_],
@@ -39,7 +40,7 @@ def refusal(cls, **values):
 
 
 @OF_EACH_KIND
-@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: shown(value).encode("ascii", "replace")[:14])  # no address
+@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: shown(value).encode("ascii", "replace")[:14])
 def test_nonsense_is_refused_in_one_line_that_says_all(cls, name, value):
     """The line is: name (meaning) must ...; got ..."""
     message = refusal(cls, **{name: value})
