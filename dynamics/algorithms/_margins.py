@@ -85,8 +85,9 @@ class MomentumDescent(_Network):
 class Adam(_Network):
     """Full-batch Adam with factors 0.9 and 0.999 and 1e-8; weight decay is added to the gradient.
 
-    Penalties may be switched on late, as spectral decoupling of coloured digits is; with ``invariance`` the penalty of
-    invariant risk minimisation, the squared derivative of each half's loss by the scale of the outputs, is added.
+    The penalty on outputs counts in all steps but the first ``switch``. With ``invariance`` v > 0 the penalty of
+    invariant risk minimisation, the squared derivative of each half's loss by the scale of the outputs, is added: with
+    weight 1 in the first ``switch`` steps, and after them with weight v, the whole loss divided by max(1, v).
     """
 
     learning_rate: float = parameter(
