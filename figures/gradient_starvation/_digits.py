@@ -6,8 +6,6 @@ There is no theory of this problem here: nothing is compared, and there is no ve
 from __future__ import annotations
 
 import json
-import threading
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +18,8 @@ from dynamics.algorithms import Adam
 from dynamics.gradient_starvation import ColoredDigits
 from figures.registry import Effect, Preset
 from figures.style import COLOURS, new_figure
-from simulations._ensemble import check_workers, raise_if_set, run_all
-from simulations.gradient_starvation._digits import check_digits
-from simulations.gradient_starvation._digits_training import CURVES, train_digits
+from simulations.gradient_starvation import simulate
+from simulations.gradient_starvation._digits_training import CURVES
 
 Steps = NDArray[np.int64]
 
@@ -67,17 +64,8 @@ def _methods(preset: Preset) -> dict[str, _Method]:
 
 def _trained(method: _Method, runs: int, seed: int) -> NDArray[np.float64]:
     """Return all curves of all runs, shape (curve, run, time)."""
-    threads = check_workers(None)
-    check_digits(method.problem, min(threads, runs))
-
-    def one(run: int, stop: threading.Event) -> list[NDArray[np.float64]]:
-        found = train_digits(method.problem, method.algorithm, method.times, seed, run, partial(raise_if_set, stop))
-        return [found.curves[name] for name in CURVES]
-
-    results, interrupted = run_all(one, range(runs), workers=threads, progress=False, label="digits")
-    if interrupted:
-        raise KeyboardInterrupt
-    return np.array(results).transpose(1, 0, 2)
+    found = simulate(method.problem, method.algorithm, method.times, runs=runs, seed=seed)
+    return np.array([found[name].values for name in CURVES])
 
 
 def digits_data(preset: Preset, seed: int) -> xr.Dataset:

@@ -7,6 +7,7 @@ import xarray as xr
 from dynamics.algorithms import Adam
 from dynamics.gradient_starvation import ColoredDigits
 from figures.gradient_starvation._digits import digits_data, digits_draw, digits_effect
+from simulations.gradient_starvation import simulate
 from simulations.gradient_starvation._digits import draw_digits
 from tests.gradient_starvation.digits_common import FAST_SD, IRM, SLOW_SD, needs_digits, trained
 
@@ -132,5 +133,5 @@ def test_the_figure_is_made():
     np.testing.assert_allclose(
         figure.axes[1].lines[1].get_ydata(), sd["shifted_accuracy"].mean("run"), rtol=1e-12
     )  # fmt: skip
-    again = trained(SLOW_SD, [510], 2, seed=3)["shifted_accuracy"][0]
-    assert again == sd["shifted_accuracy"].isel(run=2, sample=place)
+    again = simulate(ColoredDigits(), SLOW_SD, [510], runs=1, first_run=2, seed=3)["shifted_accuracy"]
+    assert again.item() == sd["shifted_accuracy"].isel(run=2, sample=place)
