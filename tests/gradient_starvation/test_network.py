@@ -163,7 +163,7 @@ def test_bad_questions(ask, words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize("run", range(10))
 def test_what_trained_networks_show(run):
     """Known of 28 seeds of other code, with room: starvation, its cure by the penalty on outputs, and what is none."""
     easy, hard = TwoMoons(margin=0.1), TwoMoons(margin=-0.1)
