@@ -56,7 +56,7 @@ def _one(item: Recipe, preset: Preset, out: Path, seed: int, *, overwrite: bool)
     paths = _paths(out, item.name)
     for ending, content in files.items():
         write_bytes(content, paths[ending], overwrite=overwrite)
-    verdict = data.attrs.get("verdict", "theory only")
+    verdict = data.attrs.get("verdict", "not compared")
     worst = data.attrs.get("worst", "-")
     return (item.name, f"{data.attrs['seconds']:.1f}", verdict, worst, str(paths["png"])), int(verdict == "disagree")
 
