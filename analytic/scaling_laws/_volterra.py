@@ -113,7 +113,8 @@ def volterra(problem: Problem, algorithm: SGD, last: int) -> xr.Dataset:
     backwards = found["kernel"].values[::-1].copy()
     for t in range(1, last + 1):
         risk[t] += backwards[last + 1 - t :] @ (risk[:t] + problem.noise**2)
-    return found.assign(risk=("time", risk, {"symbol": VARIABLES["risk"].symbol, "long_name": "risk"}))
+    symbol, meaning = VARIABLES["risk"]
+    return found.assign(risk=("time", risk, {"symbol": symbol, "long_name": meaning}))
 
 
 def _asked(problem: Problem, algorithm: SGD) -> tuple[Nodes, float]:

@@ -68,9 +68,9 @@ VARIABLES: Mapping[str, Variable] = {
 
 #: The problems and the algorithms that have a meaning here, the default first.
 PROBLEMS: tuple[type[Problem], ...] = (TwoSamples, CoupledFeatures, TwoMoons, ColoredDigits)
-ALGORITHMS: tuple[type[Algorithm], ...] = (
-    PrimalDescent, PrimalFlow, DualDescent, DualFlow, MomentumDescent, Adam,
-)  # fmt: skip
+_OF_FEATURES: tuple[type[Algorithm], ...] = (PrimalDescent, PrimalFlow, DualDescent, DualFlow)
+_OF_NETWORKS: tuple[type[Algorithm], ...] = (MomentumDescent, Adam)
+ALGORITHMS = (*_OF_FEATURES, *_OF_NETWORKS)
 
 
 def check_pair(problem: Declared, algorithm: Declared) -> None:
@@ -79,8 +79,7 @@ def check_pair(problem: Declared, algorithm: Declared) -> None:
         if not isinstance(value, allowed):
             have = ", ".join(cls.__name__ for cls in allowed)
             raise ParameterError(f"{name} must be one of {have} for gradient starvation; got {type(value).__name__}")
-    networks = isinstance(problem, (TwoMoons, ColoredDigits))
-    fitting = ALGORITHMS[4:] if networks else ALGORITHMS[:4]
+    fitting = _OF_FEATURES if isinstance(problem, Coupled) else _OF_NETWORKS
     if not isinstance(algorithm, fitting):
         have = ", ".join(cls.__name__ for cls in fitting)
         raise ParameterError(f"algorithm must be one of {have} for {type(problem).__name__}; got {algorithm.label}")

@@ -23,6 +23,7 @@ from scipy.special import expit
 from dynamics.algorithms import Adam
 from dynamics.gradient_starvation import ColoredDigits
 from simulations._streams import Source, stream
+from simulations.gradient_starvation._adam import AdamSteps
 from simulations.gradient_starvation._digits import PIXELS, Array, Digits, draw_digits
 from simulations.gradient_starvation._network import PRECISIONS
 
@@ -33,8 +34,6 @@ _TESTS = ("shifted", "grey", "blank", "grey_blank")
 CURVES = (
     "training_accuracy", "training_loss", *(f"{test}_{what}" for test in _TESTS for what in ("accuracy", "entropy")),
 )  # fmt: skip
-
-_FIRST, _SECOND, _SMALL = 0.9, 0.999, 1e-8
 
 
 class Course(NamedTuple):
@@ -170,27 +169,6 @@ class Network:
         further.sum(axis=0, out=to_b1)
 
 
-class _Steps:
-    """Adam's two averages of the gradient, and its steps."""
-
-    def __init__(self, like: Array, learning_rate: float) -> None:
-        self._mean, self._square, self._room = np.zeros_like(like), np.zeros_like(like), np.empty_like(like)
-        self._rate, self._taken = learning_rate, 0
-
-    def take(self, parameters: Array, gradient: Array) -> None:
-        """Move the parameters by one step."""
-        self._taken += 1
-        mean, square, room = self._mean, self._square, self._room
-        mean *= _FIRST
-        mean += np.multiply(gradient, 1.0 - _FIRST, out=room)
-        square *= _SECOND
-        np.multiply(gradient, gradient, out=room)
-        square += np.multiply(room, 1.0 - _SECOND, out=room)
-        np.sqrt(np.multiply(square, 1.0 / (1.0 - _SECOND**self._taken), out=room), out=room)
-        np.divide(mean, np.add(room, _SMALL, out=room), out=room)
-        parameters -= np.multiply(room, self._rate / (1.0 - _FIRST**self._taken), out=room)
-
-
 def train_digits(
     problem: ColoredDigits, algorithm: Adam, times: NDArray[np.int64], seed: int, run: int,
     checkpoint: Callable[[], None], precision: str = "single",
@@ -209,7 +187,7 @@ def train_digits(
     dtype = PRECISIONS[precision]
     data = draw_digits(problem, seed, run, dtype)
     network = Network(data, problem.hidden_units, stream(seed, run, Source.FEATURES))
-    steps = _Steps(network.parameters, algorithm.learning_rate)
+    steps = AdamSteps(network.parameters, algorithm.learning_rate)
     curves = {name: np.full(times.size, np.nan) for name in CURVES}
     places = {time: index for index, time in enumerate(times.tolist())}
     with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverges

@@ -113,7 +113,7 @@ def observe(
     results, interrupted = run_all(one, numbers, workers=threads, progress=False, label="observe")
     made = assemble(
         problem, algorithm, [None if seen is None else seen.run for seen in results], Statistics._fields, (),
-        ("time", when), numbers, symbols=VARIABLES, method="network", seed=seed, precision=precision,
+        ("time", when), numbers, symbols=VARIABLES, method="literal", seed=seed, precision=precision,
         interrupted=interrupted,
     )  # fmt: skip
     # an interrupted ensemble has left with an exception: every run is there
@@ -133,7 +133,7 @@ def observe(
     if pixels:
         coordinates |= {"first_coordinate": axis, "second_coordinate": axis}
     more = answer(
-        problem, algorithm, variables, coordinates, kind="simulation", method="network", seed=seed, names=VARIABLES
+        problem, algorithm, variables, coordinates, kind="simulation", method="literal", seed=seed, names=VARIABLES
     )
     return made.assign_coords(more.coords).assign(more.data_vars)
 

@@ -134,7 +134,7 @@ def simulate(
     results, interrupted = run_all(one, numbers, workers=threads, progress=progress, label="simulate")
     made = assemble(
         problem, algorithm, results, training.names, (), ("time", when), numbers, symbols=VARIABLES, method=method,
-        seed=seed, interrupted=interrupted,
+        seed=seed, precision="double" if isinstance(problem, Coupled) else precision, interrupted=interrupted,
     )  # fmt: skip
     if isinstance(problem, Coupled):
         made = _stacked(made)

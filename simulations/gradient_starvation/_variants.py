@@ -20,15 +20,15 @@ from dynamics.algorithms import Adam, MomentumDescent
 from dynamics.gradient_starvation import TwoMoons
 from dynamics.networks import turn
 from simulations._streams import Source, stream
+from simulations.gradient_starvation._adam import AdamSteps
 from simulations.gradient_starvation._moons import draw_layers
 
 __all__ = ["Layer", "Plain", "backward", "forward"]
 
 Array = NDArray[Any]
 
-#: What batch normalization adds to variances, Adam to roots, and Adam's factors.
+#: What batch normalization adds to variances.
 _VARIANCE = 1e-5
-_ADAM = (0.9, 0.999, 1e-8)
 #: Points whose outputs are computed at a time.
 _BLOCK = 2048
 
@@ -110,8 +110,9 @@ class Plain:
         for layer in drawn[:-1] if normal else []:
             layer += [np.ones_like(layer[1]), np.zeros_like(layer[1])]
         self._parameters = [[values.astype(dtype) for values in layer] for layer in drawn]
-        self._first = [[np.zeros_like(values) for values in layer] for layer in self._parameters]
-        self._second = [[np.zeros_like(values) for values in layer] for layer in self._parameters]
+        rate = algorithm.learning_rate
+        self._velocity = [[np.zeros_like(values) for values in layer] for layer in self._parameters]
+        self._adam = [[AdamSteps(values, rate) for values in layer] for layer in self._parameters]
         self._whole: list[Array | float] = [1.0] * problem.hidden_layers
         self._moments: list[tuple[Array, Array]] | None = None
         self._done = 0
@@ -155,18 +156,14 @@ class Plain:
     def _move(self, place: int, number: int, gradient: Array) -> None:
         """Move one array of parameters."""
         algorithm, theta = self._algorithm, self._parameters[place][number]
-        first, second = self._first[place][number], self._second[place][number]
         g = gradient + algorithm.weight_decay * theta
-        if isinstance(algorithm, MomentumDescent):
-            first *= algorithm.momentum
-            first += g
-            theta -= algorithm.learning_rate * first
+        if isinstance(algorithm, Adam):
+            self._adam[place][number].take(theta, g)
             return
-        one, two, small = _ADAM
-        first += (1.0 - one) * (g - first)
-        second += (1.0 - two) * (g * g - second)
-        root = np.sqrt(second / (1.0 - two**self._done)) + small
-        theta -= algorithm.learning_rate / (1.0 - one**self._done) * first / root
+        velocity = self._velocity[place][number]
+        velocity *= algorithm.momentum
+        velocity += g
+        theta -= algorithm.learning_rate * velocity
 
     def values(self, points: Array) -> Array:
         """Return the outputs at points (m, 2)."""

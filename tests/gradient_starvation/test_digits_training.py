@@ -10,13 +10,13 @@ from dynamics.algorithms import Adam
 from dynamics.gradient_starvation import ColoredDigits
 from simulations._ensemble import run_all
 from simulations._streams import Source, stream
+from simulations.gradient_starvation._adam import AdamSteps
 from simulations.gradient_starvation._digits import Digits, draw_digits, painted
 from simulations.gradient_starvation._digits_training import (
     CURVES,
     Network,
     Penalties,
     _entropy,
-    _Steps,
     initial_weights,
     penalties_at,
     train_digits,
@@ -90,7 +90,7 @@ def test_steps_are_adams():
     """Against both averages written out as sums over all gradients so far."""
     rng = np.random.default_rng(2)
     gradients, rate = rng.normal(size=(30, 7)) * np.logspace(-9, 3, 7), 0.03
-    steps, at, expected = _Steps(np.zeros(7), rate), np.ones(7), np.ones(7)
+    steps, at, expected = AdamSteps(np.zeros(7), rate), np.ones(7), np.ones(7)
     for t in range(1, 31):
         steps.take(at, gradients[t - 1])
         ages = np.arange(t)[::-1, None]
@@ -132,7 +132,7 @@ def test_a_run_is_what_its_parts_say(algorithm):
     found = train_digits(problem, algorithm, times, 3, 5, lambda: None, precision="double").curves
     data = draw_digits(problem, 3, 5, np.float64)
     network = Network(data, 6, stream(3, 5, Source.FEATURES))
-    steps = _Steps(network.parameters, algorithm.learning_rate)
+    steps = AdamSteps(network.parameters, algorithm.learning_rate)
     for t in range(10):
         if t in times:
             place = int(np.flatnonzero(times == t)[0])

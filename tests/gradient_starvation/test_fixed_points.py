@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, lambertw, xlogy
 
 from analytic.gradient_starvation import fixed_point, large_penalty, scalar_root, small_penalty
-from analytic.gradient_starvation._newton import at_rest
+from analytic.gradient_starvation._newton import _direction, _length, _value, at_rest
 from dynamics.errors import ParameterError
 from dynamics.gradient_starvation import CoupledFeatures, TwoMoons, TwoSamples
 from tests.gradient_starvation.common import CASES, NAMES, REFERENCE, of_case, orthonormal, precise, random_problem
@@ -205,3 +205,15 @@ def test_rounding_that_decides_is_said():
     np.testing.assert_allclose(found, scalar_root(1e3) * np.array([0.6, 0.8]), rtol=1e-12)
     with pytest.raises(ArithmeticError, match="barely separable, or in part"):
         fixed_point(CoupledFeatures(strengths=[1, 1], coupling=tilted.tolist(), l2=1e-20))
+
+
+def test_steps_that_are_too_long_are_halved():
+    """Detects a search that gives up: from 0, forty times Newton's step leads uphill, and the part taken downhill."""
+    u, p, z = orthonormal(np.random.default_rng(5), 3, 2)[None], np.array([[0.02, 0.3]]), np.zeros((1, 2))
+    direction, decrement = _direction(u, p, z)
+    far, start = 40.0 * direction, _value(u, p, z)
+    assert _value(u, p, z + far) > start
+    taken = _length(u, p, z, far, 40.0 * decrement)
+    assert 1 / 64 <= taken[0] <= 1 / 2
+    assert _value(u, p, z + taken[:, None] * far) < start
+    assert _length(u, p, z, direction, decrement) == 1.0

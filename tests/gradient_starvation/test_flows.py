@@ -135,6 +135,21 @@ def test_accuracy_is_reached_and_estimated(accuracy):
         assert found.response_error.max() > 1e-14
 
 
+def test_an_integrator_that_is_worse_than_it_says_is_asked_again(monkeypatch):
+    """Detects a first answer that is taken as it comes: here every answer is off by 1000 times its tolerance."""
+    asked = []
+
+    def poor(flow, times, tolerance):
+        asked.append(tolerance)
+        return np.ones((2, times.size)) * (1.0 + 1e3 * tolerance)
+
+    monkeypatch.setattr("analytic.gradient_starvation._flows.collocate", poor)
+    found = solve(TwoSamples(), PrimalFlow(), [1.0, 2.0], accuracy=1e-6)
+    assert len(asked) > 2
+    np.testing.assert_allclose(found.response, 1.0, rtol=1e-6)
+    assert (found.response_error <= 1.1e-6).all()
+
+
 @pytest.mark.parametrize(
     ("problem", "algorithm", "end"),
     [

@@ -72,6 +72,8 @@ def test_networks_by_the_front_door():
     runs = simulate(problem, algorithm, [0, 50], runs=4, seed=2)
     theory = solve(problem, algorithm, [0, 50], method="linearised", data=sample(problem, runs=4, seed=2))
     assert compare(theory, runs).attrs["verdict"] == "agree"
+    double = simulate(problem, algorithm, [0, 50], runs=1, seed=2, precision="double")
+    assert (runs.attrs["precision"], double.attrs["precision"]) == ("single", "double")
     one = simulate(problem, algorithm, [0, 50], runs=1, seed=2, first_run=3, workers=1)
     assert one.nonlinearity.values.tobytes() == runs.nonlinearity[3:].values.tobytes()
 
