@@ -4,12 +4,14 @@ BIN := .venv/bin
 # matplotlib's font cache stays here too, so that a missing or read-only home folder does no harm
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help figures test slow check bench clean
+.PHONY: help figures explore test slow browser check bench clean
 
 help:
 	@echo "make figures  regenerate all figures (quick preset) in pictures/ and print their agreement"
+	@echo "make explore  open the explorer in the browser"
 	@echo "make test     quick test suite"
 	@echo "make slow     long tests"
+	@echo "make browser  tests of the explorer in Chromium, which must be installed"
 	@echo "make check    format, lint, types, layer contracts, examples"
 	@echo "make bench    timings and long measurements"
 	@echo "make clean    remove .venv, pictures and caches"
@@ -17,11 +19,17 @@ help:
 figures: .venv/installed
 	$(BIN)/dynamics figures --overwrite --out pictures
 
+explore: .venv/installed
+	$(BIN)/dynamics explore
+
 test: .venv/installed
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow and not browser"
 
 slow: .venv/installed
 	$(BIN)/pytest -q -n 2 -m slow
+
+browser: .venv/installed
+	$(BIN)/pytest -q -m browser tests/explorer
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -31,7 +39,7 @@ check: .venv/installed
 	$(BIN)/pytest -q README.md dynamics analytic simulations figures
 
 bench: .venv/installed
-	for script in benchmarks/double_descent_speed.py benchmarks/finite_size_slope.py benchmarks/scaling_laws_speed.py benchmarks/scaling_laws_theory.py benchmarks/grouped_speed.py benchmarks/scaling_laws_distributions.py benchmarks/gradient_starvation_speed.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/double_descent_speed.py benchmarks/finite_size_slope.py benchmarks/scaling_laws_speed.py benchmarks/scaling_laws_theory.py benchmarks/grouped_speed.py benchmarks/scaling_laws_distributions.py benchmarks/gradient_starvation_speed.py benchmarks/explorer_latency.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	$(BIN)/pytest -q benchmarks
 
 clean:

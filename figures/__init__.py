@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from figures.comparison import compare
     from figures.drawing import draw
+    from figures.explorer import explore
     from figures.files import load, save
     from figures.registry import reproduce
     from figures.reports import describe
 
-__all__ = ["compare", "describe", "draw", "load", "reproduce", "save"]
+__all__ = ["compare", "describe", "draw", "explore", "load", "reproduce", "save"]
 
 _HOMES = {
     "compare": "comparison",
     "describe": "reports",
     "draw": "drawing",
+    "explore": "explorer",
     "load": "files",
     "reproduce": "registry",
     "save": "files",

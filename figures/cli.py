@@ -196,6 +196,18 @@ def _phenomenon_command(name: str, summary: str) -> None:
     app.command(command, name=name, help_flags=[])
 
 
+@app.command(help_flags=[])
+def explore(phenomenon: Words = "", *words: Words) -> int:
+    """Move sliders, see theory at once and runs stream in over it, in the browser (extra `explore`) or in a window.
+
+    Usage: dynamics explore [PHENOMENON] [--problem NAME] [--algorithm NAME] [options]; `dynamics explore PHENOMENON
+    --help` lists the options of the problem and algorithm chosen.
+    """
+    from figures.explorer.command import explore_command
+
+    return explore_command([word for word in (phenomenon, *words) if word])
+
+
 for _name, _summary in (
     ("compare", "Compare theory with simulated runs; exit code 1 when they disagree."),
     ("solve", "Write what theory says to a netCDF file."),

@@ -16,8 +16,8 @@ from dynamics.results import rebuild
 from figures.reports import check_comparison, describe, parameters
 from figures.style import COLOURS, captioned, label, new_figure, styled
 
-__all__ = ["draw", "draw_curves", "draw_deviations"]
-
+__all__ = ["draw", "draw_band", "draw_curves", "draw_deviations", "draw_limits", "in_standard_errors"]
+Array = NDArray[Any]
 
 #: In standard errors: linear up to 10, then powers of ten.
 _TICKS = (*(-(10.0**k) for k in range(15, 0, -1)), -5.0, 0.0, 5.0, *(10.0**k for k in range(1, 16)))
@@ -64,15 +64,11 @@ def draw(comparison: xr.Dataset, *, variables: Sequence[str] | None = None) -> F
             f"theory (lines) and simulation (points, band of two standard errors): {comparison.attrs['verdict']}"
         )
         top.legend()
-        bottom.axhline(0.0, color="#888888", linewidth=0.8)
-        bottom.set_yscale("symlog", linthresh=10.0)
-        seen = [tick for tick in _TICKS if bottom.get_ylim()[0] <= tick <= bottom.get_ylim()[1]]
-        bottom.set_yticks(seen, labels=[f"{tick:g}" for tick in seen])
+        in_standard_errors(bottom)
         values = comparison[axes_names[0]].values
         if values.dtype.kind in "iuf" and (values > 0).sum() > 1:
             bottom.set_xscale("log" if (values > 0).all() else "symlog", **_around_zero(values))
         bottom.set_xlabel(label(comparison[axes_names[0]]))
-        bottom.set_ylabel("deviation in standard errors")
         asked = [rebuild(comparison.attrs[key]) for key in ("problem", "algorithm") if key in comparison.attrs]
         captioned(figure, f"{parameters(*asked)}.\n{describe(comparison)}")
     return figure
@@ -83,7 +79,12 @@ def draw_curves(axes: Axes, one: xr.Dataset, colour: str, name: str) -> None:
     (axis,) = (one[dim] for dim in one["mean"].dims)
     x, mean, error = axis.values, one["mean"].values, one["standard_error"].values
     axes.plot(x, one["theory"].values, color=colour, label=name)
-    axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.25, linewidth=0)
+    draw_band(axes, x, mean, mean - 2 * error, mean + 2 * error, colour)
+
+
+def draw_band(axes: Axes, x: Array, mean: Array, low: Array, high: Array, colour: str) -> None:
+    """Draw a mean as about 25 points, and the band around it."""
+    axes.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
     every = max(1, x.size // 25)
     axes.plot(x[::every], mean[::every], "o", color=colour, markersize=2.8)
 
@@ -94,11 +95,26 @@ def draw_deviations(axes: Axes, one: xr.Dataset, colour: str) -> None:
     error = one["standard_error"].values
     shown = (error > 0) & one["tested"].values
     x, scale = axis.values[shown], error[shown]
-    axes.plot(x, one["deviation_in_standard_errors"].values[shown], color=colour)
-    for key in ("lowest", "highest"):
-        axes.plot(x, one[key].values[shown] / scale, ":", color=colour, linewidth=0.9)
+    lowest, highest = (one[key].values[shown] / scale for key in ("lowest", "highest"))
+    draw_limits(axes, x, one["deviation_in_standard_errors"].values[shown], lowest, highest, colour)
 
 
-def _around_zero(values: NDArray[Any]) -> dict[str, float]:
+def draw_limits(axes: Axes, x: Array, deviation: Array, lowest: Array, highest: Array, colour: str) -> None:
+    """Draw a deviation as a line, between dotted limits."""
+    axes.plot(x, deviation, color=colour)
+    for limit in (lowest, highest):
+        axes.plot(x, limit, ":", color=colour, linewidth=0.9)
+
+
+def in_standard_errors(axes: Axes) -> None:
+    """Let an axis of deviations be linear up to 10 standard errors and logarithmic beyond, and mark zero."""
+    axes.axhline(0.0, color="#888888", linewidth=0.8)
+    axes.set_yscale("symlog", linthresh=10.0)
+    seen = [tick for tick in _TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.set_yticks(seen, labels=[f"{tick:g}" for tick in seen])
+    axes.set_ylabel("deviation in standard errors")
+
+
+def _around_zero(values: Array) -> dict[str, float]:
     """Return where a symlog axis becomes linear: below the smallest positive value."""
     return {} if (values > 0).all() else {"linthresh": float(np.abs(values[values != 0]).min())}

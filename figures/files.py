@@ -41,20 +41,22 @@ def save(answer: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
     return write_bytes(netcdf_bytes(answer), path, overwrite=overwrite)
 
 
-def netcdf_bytes(answer: xr.Dataset) -> bytes:
-    """Return an answer as a netCDF file."""
-    if not isinstance(answer, xr.Dataset):
+def netcdf_bytes(answer: xr.Dataset | xr.DataTree) -> bytes:
+    """Return an answer, or several as its groups, as a netCDF file."""
+    if not isinstance(answer, (xr.Dataset, xr.DataTree)):
         raise ParameterError(f"answer must be a Dataset; got {type(answer).__name__}")
     return bytes(answer.to_netcdf(engine="h5netcdf"))
 
 
-def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Read back what :func:`save` wrote, into memory.
+def load(path: str | os.PathLike[str], *, group: str | None = None) -> xr.Dataset:
+    """Read back what :func:`save` or the explorer wrote, into memory.
 
     Parameters
     ----------
     path : str or path
         The file.
+    group : str, optional
+        Of a file of the explorer: "theory", "runs", "comparison", "kept_1", ...
 
     Returns
     -------
@@ -63,15 +65,16 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     ParameterError
-        When there is no such file, or it is not netCDF.
+        When there is no such file, it is not netCDF, or it has no such group.
     """
     path = _path(path)
     if not path.is_file():
         raise ParameterError(f"path must be an existing file; got {path}")
     try:
-        return xr.load_dataset(path, engine="h5netcdf")
+        return xr.load_dataset(path, engine="h5netcdf", group=group)
     except Exception as error:  # damaged files make the libraries below raise almost anything
-        raise ParameterError(f"path must be a netCDF file; {path} cannot be read: {error}") from error
+        part = "" if group is None else f" with the group {group}"
+        raise ParameterError(f"path must be a netCDF file{part}; {path} cannot be read: {error}") from error
 
 
 def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool) -> Path:

@@ -4,45 +4,26 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from dynamics.errors import Interrupted, ParameterError, known
-from dynamics.parameters import Declared, parameter
+from dynamics.parameters import Declared
+from figures.asking import Ensemble, Question
 from figures.phenomena import Phenomenon, phenomena, phenomenon
 from figures.time_texts import read_times
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["INTERRUPTED", "Ensemble", "Question", "ask"]
+__all__ = ["INTERRUPTED", "ask", "inner_app", "pick", "signed"]
 
 #: Exit code after Ctrl-C, as of a program that the signal ended.
 INTERRUPTED = 130
-
-
-class Ensemble(Declared):
-    """Independent runs of a simulation."""
-
-    runs: int = parameter(
-        100, symbol="N", meaning="number of independent runs", at_least=1, scale="log", explore=(2, 1000)
-    )
-    seed: int = parameter(0, symbol=r"\mathrm{seed}", meaning="seed of all random streams", at_least=0)
-    workers: int | None = parameter(
-        None, symbol=r"\mathrm{workers}", meaning="threads, by default one per processor; no number depends on it",
-        at_least=1,
-    )  # fmt: skip
-
-
-class Question(NamedTuple):
-    """What was asked: problem, algorithm, ensemble, and the options of the phenomenon's own simulation."""
-
-    problem: Any
-    algorithm: Any
-    ensemble: Ensemble
-    options: Declared | None = None
 
 
 def ask(action: str, name: str, words: list[str]) -> int:
@@ -52,25 +33,31 @@ def ask(action: str, name: str, words: list[str]) -> int:
         print(usage, file=sys.stdout if name else sys.stderr)
         return 0 if name else 2
     chosen = phenomenon(name)
-    problem, words = _pick(words, "problem", chosen.dynamics.PROBLEMS)
-    algorithm, words = _pick(words, "algorithm", chosen.dynamics.ALGORITHMS)
-    inner = App(
-        name=f"dynamics {action} {name}", version_flags=[], help_format="plaintext", suppress_keyboard_interrupt=False,
-        default_parameter=Parameter(negative=()),
-    )  # fmt: skip
+    problem, words = pick(words, "problem", chosen.dynamics.PROBLEMS)
+    algorithm, words = pick(words, "algorithm", chosen.dynamics.ALGORITHMS)
     classes: dict[str, Any] = {"problem": problem, "algorithm": algorithm, "ensemble": Ensemble}
     if action != "solve" and (options := getattr(chosen.simulations, "OPTIONS", None)):
         classes["options"] = options
-    inner.default(_signed(_ACTIONS[action], chosen, classes))
+    inner = inner_app(action, chosen, problem, algorithm)
+    inner.default(signed(_ACTIONS[action], classes, lambda parts: Question(chosen, **parts)))
+    return int(inner(words, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+
+
+def inner_app(action: str, chosen: Phenomenon, problem: type[Declared], algorithm: type[Declared]) -> App:
+    """Return the command line of one action on one phenomenon, for the problem and algorithm chosen."""
+    inner = App(
+        name=f"dynamics {action} {chosen.name}", version_flags=[], help_format="plaintext",
+        suppress_keyboard_interrupt=False, default_parameter=Parameter(negative=()),
+    )  # fmt: skip
     inner.help = (
         f"{problem.label} trained by {algorithm.label}. Other problems (--problem): "
         f"{', '.join(cls.label for cls in chosen.dynamics.PROBLEMS)}; other algorithms (--algorithm): "
         f"{', '.join(cls.label for cls in chosen.dynamics.ALGORITHMS)}."
     )
-    return int(inner(words, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+    return inner
 
 
-def _pick(words: list[str], option: str, classes: tuple[type[Any], ...]) -> tuple[type[Any], list[str]]:
+def pick(words: list[str], option: str, classes: tuple[type[Any], ...]) -> tuple[type[Any], list[str]]:
     """Take ``--option NAME`` out of the words and return the class of that name, the first class by default."""
     labels = {cls.label: cls for cls in classes}
     for place, word in enumerate(words):
@@ -83,14 +70,17 @@ def _pick(words: list[str], option: str, classes: tuple[type[Any], ...]) -> tupl
     return classes[0], words
 
 
-def _signed(action: Any, chosen: Phenomenon, classes: dict[str, type[Declared]]) -> Any:
-    """Give the action a signature with the declared parameters of problem, algorithm and ensemble as its options."""
+def signed(action: Any, classes: dict[str, type[Declared]], make: Callable[[dict[str, Any]], Any]) -> Any:
+    """Give the action a signature with the declared parameters of problem, algorithm and ensemble as its options.
+
+    Its first argument is what ``make`` makes of the objects that the options give.
+    """
 
     def command(**values: Any) -> int:
-        asked: dict[str, Any] = {name: values.pop(name) if name in values else cls() for name, cls in classes.items()}
-        return int(action(chosen, Question(**asked), **values))
+        parts: dict[str, Any] = {name: values.pop(name) if name in values else cls() for name, cls in classes.items()}
+        return int(action(make(parts), **values))
 
-    own = list(inspect.signature(action, eval_str=True).parameters.values())[2:]
+    own = list(inspect.signature(action, eval_str=True).parameters.values())[1:]
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=_default(cls),
@@ -110,7 +100,6 @@ def _default(cls: type[Declared]) -> Any:
 
 
 def _solve(
-    chosen: Phenomenon,
     asked: Question,
     *,
     out: Path,
@@ -136,12 +125,11 @@ def _solve(
 
     check_free(out, overwrite=overwrite)
     when = read_times(times, asked.algorithm)
-    save(_theory(chosen, asked, when, _method(chosen, method)), out, overwrite=overwrite)
+    save(replace(asked, method=method).theory(when), out, overwrite=overwrite)
     return 0
 
 
 def _simulate(
-    chosen: Phenomenon,
     asked: Question,
     *,
     out: Path,
@@ -169,13 +157,12 @@ def _simulate(
 
     check_free(out, overwrite=overwrite)
     when = read_times(times, asked.algorithm)
-    answer, code = _runs(chosen, asked, when, simulation, on_divergence)
+    answer, code = _runs(replace(asked, simulation=simulation), when, on_divergence)
     save(answer, out, overwrite=overwrite)
     return code
 
 
 def _compare(
-    chosen: Phenomenon,
     asked: Question,
     *,
     times: str | None = None,
@@ -219,11 +206,10 @@ def _compare(
         known("picture's ending", picture.suffix, (".png", ".pdf"))
         if picture == out:
             raise ParameterError(f"out and picture must be two files; both are {out}")
-    when, method = read_times(times, asked.algorithm), _method(chosen, method)
-    if settled := getattr(chosen.analytic, "settled", None):  # defaults of theory and sample may differ at finite size
-        asked = asked._replace(algorithm=settled(asked.problem, asked.algorithm, method))
-    theory = _theory(chosen, asked, when, method)
-    runs, code = _runs(chosen, asked, when, simulation, "mark")
+    when = read_times(times, asked.algorithm)
+    asked = replace(asked, method=method, simulation=simulation).settled()
+    theory = asked.theory(when)
+    runs, code = _runs(asked, when, "mark")
     comparison = compare(theory, runs, false_alarm=false_alarm)
     print(as_json(comparison) if json else describe(comparison))
     if out is not None:
@@ -233,32 +219,10 @@ def _compare(
     return code or int(comparison.attrs["verdict"] != "agree")
 
 
-def _method(chosen: Phenomenon, method: str | None) -> str:
-    methods = chosen.analytic.METHODS
-    return known("method", methods[0] if method is None else method, methods)
-
-
-def _theory(chosen: Phenomenon, asked: Question, times: Any, method: str) -> xr.Dataset:
-    given = {}
-    sampled = getattr(chosen.simulations, "SAMPLED", chosen.dynamics.PROBLEMS)
-    if method in getattr(chosen.analytic, "METHODS_ON_DATA", ()) and isinstance(asked.problem, tuple(sampled)):
-        given["data"] = chosen.simulations.sample(asked.problem, **dict(asked.ensemble))
-    answer: xr.Dataset = chosen.analytic.solve(asked.problem, asked.algorithm, times, method=method, **given)
-    return answer
-
-
-def _runs(
-    chosen: Phenomenon, asked: Question, times: Any, simulation: str | None, on_divergence: str
-) -> tuple[xr.Dataset, int]:
+def _runs(asked: Question, times: Any, on_divergence: str) -> tuple[xr.Dataset, int]:
     """Return the runs and an exit code: of an interrupted ensemble what is finished (if anything), and 130."""
-    methods = chosen.simulations.METHODS
-    method = known("simulation", methods[0] if simulation is None else simulation, methods)
-    options = dict(asked.ensemble) | dict(asked.options or ())
-    options |= {"on_divergence": on_divergence, "progress": sys.stderr.isatty()}
-    if prepared := getattr(chosen.analytic, "prepared", None):  # simulations know no theory
-        options |= prepared(asked.problem, method)
     try:
-        return chosen.simulations.simulate(asked.problem, asked.algorithm, times, method=method, **options), 0
+        return asked.simulated(times, on_divergence=on_divergence, progress=sys.stderr.isatty()), 0
     except Interrupted as stopped:
         if not (stopped.partial["outcome"] == "finished").any():
             raise

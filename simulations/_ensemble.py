@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from dynamics.errors import ParameterError
 from dynamics.parameters import check_whole
+from dynamics.stopping import asked_to_stop
 from dynamics.threads import single_threaded
 
 __all__ = ["check_runs", "check_workers", "raise_if_set", "run_all"]
@@ -42,11 +43,12 @@ def run_all(
 ) -> tuple[list[T | None], bool]:
     """Call ``one(run, stop)`` for every run and return the results in their order, and whether it was interrupted.
 
-    ``stop`` is set on Ctrl-C: no further run starts, those at work may raise ``CancelledError`` when they see it, and
-    what is not finished is None. Any other exception of a run ends the ensemble and is raised here. BLAS and LAPACK are
-    held to one thread meanwhile: their last bits depend on the number of threads, and the threads are over runs.
+    ``stop`` is set on Ctrl-C, or from another thread (:mod:`dynamics.stopping`): no further run starts, those at work
+    may raise ``CancelledError`` when they see it, and what is not finished is None. Any other exception of a run ends
+    the ensemble and is raised here. BLAS and LAPACK are held to one thread meanwhile: their last bits depend on the
+    number of threads, and the threads are over runs.
     """
-    stop = threading.Event()
+    stop = asked_to_stop()
     interrupted = False
     results: list[T | None] = [None] * len(runs)
     with (
@@ -58,6 +60,7 @@ def run_all(
         places = iter(range(len(runs)))
         try:
             while True:
+                raise_if_set(stop)
                 # a few at a time: a million futures would need a gigabyte
                 for place in itertools.islice(places, 4 * workers - len(pending)):
                     pending[pool.submit(one, runs[place], stop)] = place
@@ -67,10 +70,11 @@ def run_all(
                     results[pending[future]] = future.result()
                     del pending[future]
                     bar.update()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, CancelledError):  # the latter of a run that saw ``stop``
             interrupted = True
         finally:
-            stop.set()
+            if pending:
+                stop.set()
             pool.shutdown(cancel_futures=True)
     for future, place in pending.items():
         results[place] = _finished(future)

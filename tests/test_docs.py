@@ -19,9 +19,10 @@ from dynamics.algorithms import GradientDescent, GradientFlow
 from dynamics.parameters import declarations
 from dynamics.results import time_of
 from dynamics.schedules import SCHEDULES
-from figures import compare, describe, draw, load, reproduce, save
+from figures import compare, describe, draw, explore, load, reproduce, save
+from figures.asking import Ensemble
+from figures.explored import FlowTimes, StepTimes
 from figures.phenomena import phenomena
-from figures.questions import Ensemble
 from figures.registry import recipes
 
 ROOT = Path(__file__).parents[1]
@@ -29,8 +30,8 @@ LAYERS = (dynamics.double_descent, dynamics.scaling_laws, dynamics.gradient_star
 THEORY = (analytic.double_descent, analytic.scaling_laws, analytic.gradient_starvation)
 SIMULATION = (simulations.double_descent, simulations.scaling_laws, simulations.gradient_starvation)
 DECLARED = (
-    *(cls for layer in LAYERS for cls in (*layer.PROBLEMS, *layer.ALGORITHMS)), *SCHEDULES, Ensemble,
-    simulations.double_descent.TeacherDraws, simulations.gradient_starvation.Precision,
+    *(cls for layer in LAYERS for cls in (*layer.PROBLEMS, *layer.ALGORITHMS)), *SCHEDULES, Ensemble, FlowTimes,
+    StepTimes, simulations.double_descent.TeacherDraws, simulations.gradient_starvation.Precision,
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def test_the_readme_names_what_there_is():
         assert (ROOT / target).exists(), target
 
 
-FIGURES = [compare, describe, draw, load, reproduce, save]
+FIGURES = [compare, describe, draw, explore, load, reproduce, save]
 PUBLIC = FIGURES + [
     getattr(module, name)
     for module in (*THEORY, *SIMULATION)
@@ -78,5 +79,7 @@ def test_docstrings_fit_their_signatures(function):
     wanted = {"Parameters", "Returns"} if function in FIGURES else {"Parameters", "Returns", "Raises", "Examples"}
     assert wanted <= set(sections), sections
     body = re.split(r"^\w[\w ]*\n-+$", text, flags=re.MULTILINE)[1 + sections.index("Parameters")]
-    named = [name for line in re.findall(r"^(\w.*)$", body, re.MULTILINE) for name in line.split(" :")[0].split(", ")]
-    assert set(named) == set(inspect.signature(function).parameters)
+    named = [
+        name for line in re.findall(r"^(\*{0,2}\w.*)$", body, re.MULTILINE) for name in line.split(" :")[0].split(", ")
+    ]
+    assert {name.lstrip("*") for name in named} == set(inspect.signature(function).parameters)

@@ -71,3 +71,12 @@ def test_labels_numbers_and_bytes(drawn):
     _, figure = drawn
     assert b"CreationDate" not in picture_bytes(figure, "pdf")
     assert b"Software" not in picture_bytes(figure, "png")
+
+
+def test_an_svg_depends_on_nothing_but_the_figure(drawn):
+    _, figure = drawn
+    first = picture_bytes(figure, "svg")
+    assert first == picture_bytes(figure, "svg")
+    assert first.startswith(b"<?xml")
+    for left_out in (b"dc:date", b"<text"):  # letters are paths, for fonts differ from machine to machine
+        assert left_out not in first

@@ -94,8 +94,9 @@ class Adam(_Network):
         1e-3, symbol=r"\eta", meaning="step size", above=0.0, at_most=1e50, scale="log", explore=(1e-4, 1e-1)
     )
     switch: int = parameter(
-        0, symbol=r"t_s", meaning="epoch from which the penalties on outputs count", at_least=0, at_most=2**53
-    )
+        0, symbol=r"t_s", meaning="epoch from which the penalties on outputs count", at_least=0, at_most=2**53,
+        explore=(0, 1000),
+    )  # fmt: skip
     invariance: float = parameter(
         0.0, symbol=r"\lambda_{\mathrm{IRM}}", meaning="weight of the invariance penalty from the switch on",
         at_least=0.0, at_most=1e12, scale="log", explore=(0.0, 1e5),

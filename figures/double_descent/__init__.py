@@ -6,9 +6,10 @@ them, so they are out of scope here.
 
 from figures.double_descent import _own, _paper, _regularized
 from figures.double_descent._common import PAPER
+from figures.double_descent._explored import EXPLORED
 from figures.registry import Recipe
 
-__all__ = ["FIGURES"]
+__all__ = ["EXPLORED", "FIGURES"]
 
 _OWN = "own"
 

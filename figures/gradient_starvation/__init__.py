@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from figures.gradient_starvation import _digits, _moons, _remedies, _toy, _toy_planes
+from figures.gradient_starvation._explored import EXPLORED
 from figures.registry import Recipe
 
-__all__ = ["FIGURES"]
+__all__ = ["EXPLORED", "FIGURES"]
 
 _PAPER, _OWN = "arXiv:2011.09468", "own"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from figures.registry import Recipe
 from figures.scaling_laws import _curves, _density, _fronts, _large, _maps
+from figures.scaling_laws._explored import EXPLORED
 
-__all__ = ["FIGURES"]
+__all__ = ["EXPLORED", "FIGURES"]
 
 _OWN = "own"
 

@@ -37,14 +37,13 @@ class TeacherDraws(Declared):
         "sampled", symbol=r"\mathrm{teacher}", meaning="sampled, or averaged in closed form"
     )
     teachers: int = parameter(
-        1, symbol="M", meaning="draws of teacher and label noise for each draw of the inputs", at_least=1
-    )
+        1, symbol="M", meaning="draws of teacher and label noise for each draw of the inputs", at_least=1,
+        scale="log", explore=(1, 100),
+    )  # fmt: skip
     test_samples: int | None = parameter(
-        None,
-        symbol=r"n_{\mathrm{test}}",
-        meaning="fresh inputs to measure the error on, by default exactly",
-        at_least=1,
-    )
+        None, symbol=r"n_{\mathrm{test}}", meaning="fresh inputs to measure the error on, by default exactly",
+        at_least=1, scale="log", explore=(10, 10**4),
+    )  # fmt: skip
 
 
 class Setting(NamedTuple):
