@@ -29,7 +29,7 @@ slow: .venv/installed
 	$(BIN)/pytest -q -n 2 -m slow
 
 browser: .venv/installed
-	$(BIN)/pytest -q -m browser tests/explorer
+	$(BIN)/pytest -q -n 2 -m browser tests/explorer
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

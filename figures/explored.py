@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,13 +117,15 @@ class Explored:
     """What a phenomenon says of how to explore it.
 
     ``starts`` are where to begin for problem classes whose own defaults do not do. ``curves`` are groups of variables
-    to show first, of which the first group that there is counts. ``seen(problem, algorithm, theory)`` says in a
-    sentence or two what is to be seen; ``theory`` is None where there is none.
+    to show first, of which the first group that there is counts, and ``axis`` is how their axis is at first.
+    ``seen(problem, algorithm, theory)`` says in a sentence or two what is to be seen; ``theory`` is None where there is
+    none.
     """
 
     starts: tuple[Shown, ...] = ()
     presets: tuple[Preset, ...] = ()
     curves: tuple[tuple[str, ...], ...] = ()
+    axis: Literal["automatic", "linear", "logarithmic"] = "automatic"
     seen: Callable[[Any, Any, xr.Dataset | None], str] | None = None
 
     def first_curves(self, have: Sequence[str]) -> tuple[str, ...]:

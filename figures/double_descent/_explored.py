@@ -228,6 +228,7 @@ EXPLORED = Explored(
         _shown(PowerLawTeacherStudent(samples=150, dimension=100, noise=0.3)),
     ),
     presets=_presets(),
+    axis="linear",
     curves=(("generalization_error", "training_error"),),
     seen=seen,
 )

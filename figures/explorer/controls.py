@@ -59,19 +59,15 @@ class Controls:
             children += [] if cls is None else [self._parameter(cls, name) for name in names]
         self.root.children = children
 
-    def sync(self) -> None:
-        """Show the texts of the form in all widgets."""
-        for name in self._fields:
-            self._show(name)
-
     def _show(self, name: str) -> None:
         """Show the text of one parameter in its field and slider, without taking that for the user's doing."""
         self._syncing = True
         try:
             text = self._form.texts[name]
             self._fields[name].value = text
-            if name in self._sliders and (track := self._form.track(name)):
-                self._sliders[name].value = track.nearest(_number(text))
+            number = _number(text)
+            if name in self._sliders and (track := self._form.track(name)) and (number is not None or text == NONE):
+                self._sliders[name].value = track.nearest(number)
         finally:
             self._syncing = False
 
@@ -87,6 +83,8 @@ class Controls:
     def _parameter(self, cls: Any, name: str) -> Any:
         item = declarations(cls)[name]
         words = html.escape(f"{name.replace('_', ' ')}: {item.meaning}")
+        symbol = symbol_html(item.symbol)
+        symbol = "" if symbol == name else f"<i>{symbol}</i> "  # not: seed seed
         options: Any = list(choices_of(cls, name))
         if options:
             field: Any = Select(value=self._form.texts[name], options=options)
@@ -95,7 +93,7 @@ class Controls:
         field.update(stylesheets=[_FIELD], css_classes=[f"field-{name}"], html_attributes={"aria-label": words})
         field.on_change("value", lambda _, __, new: self._entered(name, str(new)))
         self._fields[name] = field
-        label = Div(text=f"<label><i>{symbol_html(item.symbol)}</i> {words}</label>", stylesheets=[_LABEL])
+        label = Div(text=f"<label>{symbol}{words}</label>", stylesheets=[_LABEL])
         label.update(sizing_mode="stretch_width", margin=(5, 5, 1, 5))
         track = self._form.track(name)
         if track is None:

@@ -130,7 +130,7 @@ class Page:
         self._progress = Div(text="")
         self._which = CheckboxButtonGroup(labels=[], active=[], css_classes=["variables"], stylesheets=[_NARROW])
         self._which.on_change("active", lambda _, __, new: self._select(new))
-        self._axis = RadioButtonGroup(labels=list(_AXES), active=0, css_classes=["axis"])
+        self._axis = RadioButtonGroup(labels=list(_AXES), active=_AXES.index(self._explored.axis), css_classes=["axis"])
         self._axis.on_change("active", lambda _, __, ___: self._paint())
         links = " · ".join(
             f'<a href="{self._downloads}{kind}" download class="download-{kind}">{words}</a>'
@@ -257,9 +257,14 @@ class Page:
             kept = tuple(name for name in self._picked if name in have)
             self._variables = kept or self._explored.first_curves(have)
             self._which.update(labels=list(have), active=[have.index(name) for name in self._variables])
-        names = names_of(screen, self._variables)
-        time = "time" if screen.shown is None else time_words(screen.shown.question.algorithm)
-        plotted = (tuple(names), self._axis.active, time)
+        if screen.shown is None:
+            return False
+        names, asked = names_of(screen, self._variables), screen.shown.question
+        time = time_words(asked.algorithm)
+        plotted = (type(asked.problem), tuple(names), self._axis.active, time)
+        if not names and self._plots is not None and plotted[0] is not self._plotted[0]:  # nothing, not even empty axes
+            self._plots = self._plotted = None
+            self._holder.children = [Div(text="no curves yet")]
         if plotted == self._plotted or not names:
             return False
         self._plotted = plotted
@@ -277,7 +282,9 @@ class Page:
         screen = self.controller.screen
         if screen.shown is None:
             return
-        query = [*self._form.query().items(), *(("kept", urlencode(Form(one).query())) for one in self._kept)]
+        if screen.asking:  # for long
+            self._progress.text = "asking theory ..."
+        query = [*Form(screen.shown).query().items(), *(("kept", urlencode(Form(one).query())) for one in self._kept)]
         self._address.tags = [urlencode(query)]
         if self._plots is not None:
             self._plots.label_kept([difference(screen.shown, one) for one, _ in screen.kept])

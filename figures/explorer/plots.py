@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from figures.explorer.controller import MOST_KEPT, Screen
-from figures.explorer.curves import bands, curves, deviations
+from figures.explorer.curves import Deviation, bands, curves, deviations
 from figures.style import COLOURS
 
 __all__ = ["DASHES", "Plots", "spans_decades"]
@@ -47,7 +47,7 @@ class Plots:
         self._colours = {key: COLOURS[place % len(COLOURS)] for place, key in enumerate(names)}
         times: Any = DataRange1d(range_padding=0.02, only_visible=True)
         self._above = _figure(time, times, min_height=260, y_axis_type="log" if logarithmic else "linear")
-        self._below = _figure(time, times, min_height=150, y_axis_type="linear")
+        self._below = _figure(time, times, min_height=150, y_axis_type="linear", y_range=(-10.0, 10.0))
         self._below.yaxis.axis_label = "standard errors"
         self._below.add_layout(Span(location=0, line_color="#888888"))
         self._draw_curves(names)
@@ -111,8 +111,9 @@ class Plots:
                 data[f"band {band.key}"] = {"time": band.time, "low": low, "high": high}
                 data[f"points {band.key}"] = {"time": band.time[thin], "mean": mean[thin]}
         if screen.comparison is not None:
-            for found in deviations(screen.comparison, variables):
-                data[f"deviation {found.key}"] = dict(zip(_EMPTY["deviation"], found[1:], strict=True))
+            found = deviations(screen.comparison, variables)
+            data |= {f"deviation {one.key}": dict(zip(_EMPTY["deviation"], one[1:], strict=True)) for one in found}
+            self._below.y_range.update(**_range_of(found))
         self._feed(data)
         rows = [self._above] if screen.comparison is None else [self._above, self._below]
         if self.root.children != rows:
@@ -162,6 +163,15 @@ def _figure(time: str, times: Any, **options: Any) -> Any:
     plot.toolbar.logo = None
     plot.grid.grid_line_alpha = 0.4
     return plot
+
+
+def _range_of(found: Sequence[Deviation]) -> dict[str, float]:
+    """Return a range that shows all deviations and the narrowest limits; wide ones, of no use, may lie beyond."""
+    values = [np.abs(one.value).max(initial=0.0) for one in found]
+    limits = [min(np.min(-one.lowest, initial=np.inf), np.min(one.highest, initial=np.inf)) for one in found]
+    finite = [float(limit) for limit in limits if np.isfinite(limit)]
+    top = 1.2 * max(10.0, *values, *(2.0 * limit for limit in finite))
+    return {"start": -top, "end": top}
 
 
 def _hover(lines: list[Any], column: str) -> HoverTool:

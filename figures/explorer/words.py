@@ -44,7 +44,11 @@ def _verdict(screen: Screen) -> list[str]:
         f'<b style="color:{colour}">Theory and simulation {html.escape(found["verdict"])}</b>: {found["runs"]} runs, '
         f"{found['values_compared']} values, false alarm {found['false_alarm']:g} at each look"
     )
-    return [line, *(f"<small>{html.escape(note)}</small>" for note in str(found["notes"]).splitlines())]
+    notes = [html.escape(note) for note in str(found["notes"]).splitlines()]
+    if not notes:
+        return [line]
+    folded = "<br>".join(notes)  # so that the plots stay where they are
+    return [f"<details><summary>{line}; notes: {len(notes)}</summary><small>{folded}</small></details>"]
 
 
 def progress_html(screen: Screen) -> str:

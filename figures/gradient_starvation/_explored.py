@@ -197,6 +197,7 @@ EXPLORED = Explored(
         _shown(ColoredDigits(), Adam(learning_rate=1e-4, output_penalty=1.0, switch=450), 600, runs=4, count=300),
     ),
     presets=_presets(),
+    axis="linear",
     # of networks, responses come last
     curves=(
         ("training_accuracy", "shifted_accuracy", "grey_accuracy", "blank_accuracy", "nonlinearity", "second_share"),
