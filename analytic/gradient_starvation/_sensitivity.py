@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.csgraph import connected_components
 
 from analytic.gradient_starvation._fixed_point import NAMES, coordinates, penalties, rest_of
 from analytic.gradient_starvation._newton import Rest, at_rest
@@ -183,7 +184,8 @@ def _factor(problem: Coupled, rest: Rest) -> Array:
 def _inverse(presence: Array, penalty: Array, rest: Rest) -> _Inverse:
     """Return P^-1 and what the rounding of P, and of the margins in D, does to it.
 
-    Margins below 1 enter by tanh(u/2)^2/4 = 1/4 - D only.
+    Margins below 1 enter by tanh(u/2)^2/4 = 1/4 - D only. Features that no chain of samples joins have 0 there; the
+    factorisation, in which all of them meet, would leave rounding.
     """
     size, margin = np.abs(presence), np.abs(rest.margin)
     curvature = rest.dual * (1.0 - rest.dual)
@@ -193,5 +195,7 @@ def _inverse(presence: Array, penalty: Array, rest: Rest) -> _Inverse:
     else:
         moved, diagonal = curvature * (rest.margin_error + 4.0 * _EPS), penalty + (size.T**2) @ curvature
     off = (size.T * moved) @ size + 4.0 * _EPS * np.diag(diagonal)
-    absolute = np.abs(rest.inverse)
-    return _Inverse(rest.inverse, absolute @ off @ absolute)
+    _, group = connected_components(size.T @ size > 0.0)
+    inverse = np.where(group[:, None] == group, rest.inverse, 0.0)
+    absolute = np.abs(inverse)
+    return _Inverse(inverse, absolute @ off @ absolute)

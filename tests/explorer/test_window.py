@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from unittest.mock import Mock
 
 import matplotlib as mpl
@@ -23,6 +22,7 @@ from figures.explored import FlowTimes, StepTimes, begin
 from figures.explorer.curves import curves
 from figures.explorer.window import Window, window
 from figures.phenomena import phenomena, phenomenon
+from tests.explorer.views import until
 
 QUICK = {"times": FlowTimes(first=0.1, last=1e4, count=20), "ensemble": Ensemble(runs=8)}
 
@@ -53,13 +53,6 @@ def opened():
 def at_work():
     """The threads of controllers."""
     return {thread for thread in threading.enumerate() if thread.name in ("theory", "simulation")}
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 def answered(opened):
@@ -214,6 +207,7 @@ def test_what_changes_while_it_is_drawn_is_not_missed(opened, monkeypatch):
     assert "meanwhile" in one.status.get_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", phenomena())
 def test_every_slider_of_every_phenomenon_works_from_end_to_end(opened, name):
     one = opened(begin(name))

@@ -234,3 +234,15 @@ def test_wide_strengths():
     problem = CoupledFeatures(strengths=[1e5, 1.0, 1e-5], coupling=u.tolist(), l2=1e-6)
     found = sensitivity(problem)
     assert (found.sensitivity_error.values <= 1e-10 * np.abs(found.sensitivity.values)).all()
+
+
+@pytest.mark.parametrize("l2", [1e-6, 0.01, 1.0])
+def test_features_of_other_samples_starve_nobody(l2):
+    """Detects the rounding of a factorisation, in which all features meet, that is taken for starvation."""
+    rng = np.random.default_rng(0)
+    u = np.zeros((7, 4))
+    u[:3, :2], u[3:, 2:] = orthonormal(rng, 3, 2), orthonormal(rng, 4, 2)
+    found = sensitivity(CoupledFeatures(strengths=[6.0, 3.0, 2.0, 1.0], coupling=u.tolist(), l2=l2))
+    for rows, columns in ((slice(2), slice(2, 4)), (slice(2, 4), slice(2))):
+        assert not found.starves.values[rows, columns].any()
+        assert (np.abs(found.sensitivity.values) <= found.sensitivity_error.values)[rows, columns].all()
