@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["asked_to_stop", "stoppable"]
+__all__ = ["asked_to_stop", "checkpoint", "stoppable"]
 
 _STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
@@ -29,3 +30,9 @@ def stoppable(stop: threading.Event) -> Iterator[None]:
 def asked_to_stop() -> threading.Event:
     """Return the event of the block that this thread is in, or a new one that nobody else knows."""
     return _STOP.get() or threading.Event()
+
+
+def checkpoint() -> None:
+    """End a long calculation (CancelledError) if the block that this thread is in has been asked to stop."""
+    if (stop := _STOP.get()) is not None and stop.is_set():
+        raise CancelledError

@@ -47,7 +47,9 @@ def inner_app(action: str, chosen: Phenomenon, problem: type[Declared], algorith
     """Return the command line of one action on one phenomenon, for the problem and algorithm chosen."""
     inner = App(
         name=f"dynamics {action} {chosen.name}", version_flags=[], help_format="plaintext",
-        suppress_keyboard_interrupt=False, default_parameter=Parameter(negative=()),
+        suppress_keyboard_interrupt=False,
+        # what is explored begins with values of its own
+        default_parameter=Parameter(negative=(), show_default=action != "explore"),
     )  # fmt: skip
     inner.help = (
         f"{problem.label} trained by {algorithm.label}. Other problems (--problem): "
@@ -70,20 +72,22 @@ def pick(words: list[str], option: str, classes: tuple[type[Any], ...]) -> tuple
     return classes[0], words
 
 
-def signed(action: Any, classes: dict[str, type[Declared]], make: Callable[[dict[str, Any]], Any]) -> Any:
+def signed(
+    action: Any, classes: dict[str, type[Declared]], make: Callable[[dict[str, Any]], Any], **defaults: Declared
+) -> Any:
     """Give the action a signature with the declared parameters of problem, algorithm and ensemble as its options.
 
-    Its first argument is what ``make`` makes of the objects that the options give.
+    Its first argument is what ``make`` makes of the objects that the options give, or of ``defaults``.
     """
 
     def command(**values: Any) -> int:
-        parts: dict[str, Any] = {name: values.pop(name) if name in values else cls() for name, cls in classes.items()}
+        parts = {name: values.pop(name, None) or defaults.get(name) or cls() for name, cls in classes.items()}
         return int(action(make(parts), **values))
 
     own = list(inspect.signature(action, eval_str=True).parameters.values())[1:]
     shared = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=_default(cls),
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name) or _default(cls),
             annotation=Annotated[cls, Parameter(name="*", group=cls.label)],
         )
         for name, cls in classes.items()

@@ -127,5 +127,5 @@ def _value(value: Any) -> str:
         return rf"\mathrm{{{value}}}"
     if not isinstance(value, tuple):
         return number(value)
-    shown = [number(item) for item in value]
+    shown = [_value(item) for item in value]
     return f"({', '.join(shown if len(shown) <= 6 else [*shown[:3], '...', shown[-1]])})"

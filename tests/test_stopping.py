@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from dynamics.algorithms import SGD, GradientDescent, MomentumDescent
+from dynamics.algorithms import SGD, GradientDescent, MomentumDescent, PrimalDescent
 from dynamics.double_descent import TwoScale
 from dynamics.errors import Interrupted, ParameterError
-from dynamics.gradient_starvation import TwoMoons
+from dynamics.gradient_starvation import TwoMoons, TwoSamples
 from dynamics.scaling_laws import PowerLawRandomFeatures
 from dynamics.stopping import asked_to_stop, stoppable
 from figures.phenomena import phenomenon
@@ -222,3 +222,23 @@ def test_ctrl_c_within_a_block():
     assert interrupted
     assert stop.is_set()
     assert results == [0, 1, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [
+        ("double-descent", (TwoScale(samples=12, dimension=8, fast=4), GradientDescent(learning_rate=0.1), [0, 9])),
+        ("scaling-laws", (PowerLawRandomFeatures(dimension=20), SGD(), [0, 9])),
+        ("gradient-starvation", (TwoSamples(), PrimalDescent(), [0, 9])),
+        ("gradient-starvation", (TwoMoons(samples=20, hidden_units=8), MomentumDescent(), [0, 9])),
+    ],
+    ids=["teachers", "features", "coupled", "moons"],
+)
+def test_what_is_left_has_the_form_of_the_whole(name, question):
+    simulate, stop = phenomenon(name).simulations.simulate, threading.Event()
+    stop.set()
+    with stoppable(stop), pytest.raises(Interrupted) as left:
+        simulate(*question, runs=2)
+    whole, partial = simulate(*question, runs=2), left.value.partial
+    assert partial.sizes == whole.sizes
+    assert {key: one.dims for key, one in partial.items()} == {key: one.dims for key, one in whole.items()}

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dynamics.errors import MissingLibraryError
+from dynamics.errors import MissingLibraryError, ParameterError, shown
 from dynamics.parameters import Declared
 from figures.explored import Shown, begin
 from figures.phenomena import phenomena, phenomenon
@@ -48,11 +48,13 @@ class Explorer:
 
     def _repr_html_(self) -> str:
         """Show the page in a frame, which keeps its scripts and the notebook's apart."""
-        return f'<iframe src="{html.escape(self.url)}" title="explorer" width="100%" height="820"></iframe>'
+        url = html.escape(self.url)
+        frame = f'<iframe src="{url}" title="explorer" width="100%" height="820"></iframe>'
+        return f'{frame}<br><a href="{url}" target="_blank" rel="noreferrer">the page by itself</a>'
 
 
 def explore(
-    problem: Declared | str | None = None, algorithm: Algorithm | None = None, *, port: int = 5006, **choices: Any
+    problem: Declared | str | None = None, algorithm: Algorithm | None = None, *, port: int = 0, **choices: Any
 ) -> Explorer:
     """Serve the explorer's page, on this machine only, and return it; at the end of a notebook's cell it shows itself.
 
@@ -63,7 +65,7 @@ def explore(
     algorithm : algorithm, optional
         What trains it.
     port : int
-        Where to serve; if it is in use, the next one that is free.
+        Where to serve, by default where it is free; if a given one is in use, the next one that is free.
     **choices
         ``method``, ``simulation``, ``ensemble`` or ``options``, as in :class:`figures.asking.Question`, or ``times``.
 
@@ -92,12 +94,14 @@ def explore(
     return Explorer(server)
 
 
-def _start_of(problem: Declared | str | None = None, algorithm: Algorithm | None = None, **choices: Any) -> Shown:
+def _start_of(problem: Declared | str | None, algorithm: Algorithm | None, **choices: Any) -> Shown:
     """Return the view to begin with, for a problem, the name of a phenomenon, or nothing."""
-    if not isinstance(problem, Declared):
+    if problem is None or isinstance(problem, str):
         return begin(phenomena()[0] if problem is None else problem, None, algorithm, **choices)
-    home = next(name for name in phenomena() if isinstance(problem, phenomenon(name).dynamics.PROBLEMS))
-    return begin(home, problem, algorithm, **choices)
+    homes = [name for name in phenomena() if isinstance(problem, phenomenon(name).dynamics.PROBLEMS)]
+    if not homes:
+        raise ParameterError(f"problem must be a problem, or the name of a phenomenon; got {shown(problem)}")
+    return begin(homes[0], problem, algorithm, **choices)
 
 
 def serve(start: Shown, *, host: str = "127.0.0.1", port: int = 5006) -> ExplorerServer:
@@ -107,11 +111,13 @@ def serve(start: Shown, *, host: str = "127.0.0.1", port: int = 5006) -> Explore
             "the explorer's page needs bokeh: pip install 'learning-dynamics[explore]'. `dynamics explore --window` "
             "needs nothing more than matplotlib"
         )
+    from figures.explorer.form import Form
     from figures.explorer.page import Page
     from figures.explorer.server import ExplorerServer
     from figures.explorer.warming import Warming
 
-    gate = threading.Semaphore()
+    Form(start).read()  # refuses here what no page could show
+    gate, theory_gate = threading.Semaphore(), threading.Semaphore(2)
     first = start.question.phenomenon.name
     starts = {first: start} | {name: begin(name) for name in phenomena() if name != first}
 
@@ -119,7 +125,7 @@ def serve(start: Shown, *, host: str = "127.0.0.1", port: int = 5006) -> Explore
         context: Any = document.session_context
         query: Mapping[str, list[bytes]] = context.request.arguments
         asked = {key: [value.decode(errors="replace") for value in values] for key, values in query.items()}
-        page = Page(document, starts[name], asked, offer=server.offer, gate=gate)
+        page = Page(document, starts[name], asked, offer=server.offer, gate=gate, theory_gate=theory_gate)
         if not warming.done.is_set():
             page.controller.say(
                 "compiled kernels are being loaded, and compiled where they are new: the first curves wait"

@@ -25,10 +25,12 @@ def explore_command(words: list[str]) -> int:
     classes, words = _classes(chosen, words)
     inner = inner_app("explore", chosen, classes["problem"], classes["algorithm"])
 
-    def view(parts: dict[str, Any]) -> Shown:
-        return _changed(begin(name, classes["problem"], _algorithm(chosen, classes)), parts)
+    start = begin(name, classes["problem"], _algorithm(chosen, classes))
 
-    inner.default(signed(_explore, classes, view))
+    def view(parts: dict[str, Any]) -> Shown:
+        return _changed(start, parts)
+
+    inner.default(signed(_explore, classes, view, problem=start.question.problem))
     return int(inner(words, exit_on_error=False, print_error=False, result_action="return_value") or 0)
 
 
@@ -95,9 +97,9 @@ def _explore(
     asked = replace(asked, method=method or asked.method, simulation=simulation or asked.simulation)
     start = Shown(asked, start.times)
     if window:
-        from figures.explorer.window import Window
+        from figures.explorer.window import window as opened
 
-        Window(start).show()
+        opened(start)
         return 0
     server = serve(start, host=host, port=port)
     for line in (server.notice, server.warning):

@@ -10,14 +10,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dynamics.errors import ParameterError
+from dynamics.memory import memory_budget
+from dynamics.stopping import stoppable
 from figures.comparison import compare
 from figures.explored import Explored, Shown
-from figures.explorer.streaming import REFUSALS, stream, theory_of
+from figures.explorer.streaming import MEMORY, REFUSALS, stream, theory_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +30,8 @@ __all__ = ["MOST_KEPT", "REFUSALS", "Controller", "Screen"]
 #: Curves that can be kept beside the others.
 MOST_KEPT = 4
 _MESSAGES = 50
+#: Seconds after which theory gives up a question for the next one, where it can; quick answers are all shown.
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,17 @@ class Screen:
     messages: tuple[str, ...] = ()
 
 
+class _Late(threading.Event):
+    """Set when nobody waits any more for what was begun with it; ``late(spent)`` says so after so many seconds."""
+
+    def __init__(self, late: Callable[[float], bool]) -> None:
+        super().__init__()
+        self._begun, self._late = time.perf_counter(), late
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._late(time.perf_counter() - self._begun)
+
+
 class Controller:
     """Asks theory and simulates on threads of its own.
 
@@ -58,11 +74,19 @@ class Controller:
         Called, from any thread, after each change of :attr:`screen`.
     gate : semaphore, optional
         How many simulations may be at work in all; another one waits.
+    theory_gate : semaphore, optional
+        How many questions to theory may be.
     """
 
-    def __init__(self, changed: Callable[[], None], gate: threading.Semaphore | None = None) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        gate: threading.Semaphore | None = None,
+        theory_gate: threading.Semaphore | None = None,
+    ) -> None:
         self._changed = changed
         self._gate = gate or threading.Semaphore()
+        self._theory_gate = theory_gate or threading.Semaphore()
         self._lock = threading.Condition()
         self._screen = Screen()
         self._wanted: tuple[Shown, tuple[Shown, ...]] | None = None
@@ -142,17 +166,40 @@ class Controller:
                 if self._closed or self._wanted is None:
                     return
                 (shown, kept), self._wanted = self._wanted, None
-            known, answers = answers, {}
-            for one in kept:
-                answers[one] = known[one] if one in known else _answer(one)
-                if self._closed:
-                    return
-            changes: dict[str, Any] = {"kept": tuple(answers.items())}
-            if shown != self._screen.shown:
-                changes |= {"shown": shown, "theory": _answer(shown), "seen": "", "runs": None, "comparison": None}
+            late = _Late(lambda spent: self._closed or (self._wanted is not None and spent > _PATIENCE))
+            try:
+                for one in kept:
+                    if one not in answers:
+                        answers[one] = self._answer(one, late)
+                answers = {one: answers[one] for one in kept}
+                changes: dict[str, Any] = {"kept": tuple(answers.items())}
+                if shown != self._screen.shown:
+                    theory = self._answer(shown, late)
+                    changes |= {"shown": shown, "theory": theory, "seen": "", "runs": None, "comparison": None}
+            except (CancelledError, KeyboardInterrupt):  # as ensembles end that are stopped
+                continue
             with self._telling():
                 self._set(**changes)
             self._look()
+
+    def _answer(self, shown: Shown, late: threading.Event) -> xr.Dataset | str:
+        """Return what theory says, or why it does not."""
+        while True:
+            if late.is_set():
+                raise CancelledError
+            if self._theory_gate.acquire(timeout=0.1):
+                break
+        try:
+            with stoppable(late), memory_budget(MEMORY):
+                return theory_of(shown)
+        except REFUSALS as error:
+            return str(error)
+        except CancelledError:
+            raise
+        except Exception as error:
+            return _fault(error)
+        finally:
+            self._theory_gate.release()
 
     def _look(self) -> None:
         """Say what is to be seen, after the curves, which do not wait for it, and unless there is more to be asked."""
@@ -215,16 +262,6 @@ def _compared(theory: xr.Dataset | str | None, runs: xr.Dataset) -> xr.Dataset |
         return compare(theory, runs)
     except ParameterError as error:
         return str(error)
-
-
-def _answer(shown: Shown) -> xr.Dataset | str:
-    """Return what theory says, or why it does not."""
-    try:
-        return theory_of(shown)
-    except REFUSALS as error:
-        return str(error)
-    except Exception as error:
-        return _fault(error)
 
 
 def _seen(screen: Screen) -> str:

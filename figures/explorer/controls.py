@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,6 @@ __all__ = ["Controls"]
 
 #: In what order the parts of a view stand on the page, and what is written over them.
 _HEADINGS = {"problem": "Problem", "algorithm": "Algorithm", "times": "Times", "options": "Simulation", "ensemble": ""}
-#: Texts, for a style sheet's model would belong to a single page.
 #: Styles, as text: a model of bokeh would belong to one document only.
 _FIELD = ".bk-input { font-size: 13px; padding: 2px 6px; min-height: 26px; height: 26px }"
 _LABEL = "label { font-size: 13px; line-height: 1.25; overflow-wrap: anywhere }"
@@ -119,7 +119,7 @@ class Controls:
 
     def _moved(self, name: str, position: Any) -> None:
         track = self._form.track(name)
-        if self._syncing or track is None:
+        if self._syncing or track is None or not math.isfinite(position):
             return
         place = min(max(int(position), 0), len(track.values) - 1)
         self._typed(name, text_of(track.values[place]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from figures.explorer.controller import Screen
@@ -10,6 +11,8 @@ from figures.files import netcdf_bytes
 
 __all__ = ["produce"]
 
+#: The options of matplotlib, which a picture sets for itself, are the process's.
+_DRAWING = threading.Lock()
 _PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -20,8 +23,9 @@ def produce(kind: str, screen: Screen, variables: Sequence[str], *, logarithmic:
         from figures.explorer.picture import picture
         from figures.style import picture_bytes
 
-        drawn = picture(screen, variables, logarithmic=logarithmic)
-        return picture_bytes(drawn, kind), _PICTURES[kind], f"{name}.{kind}"
+        with _DRAWING:
+            drawn = picture_bytes(picture(screen, variables, logarithmic=logarithmic), kind)
+        return drawn, _PICTURES[kind], f"{name}.{kind}"
     if kind == "data":
         return netcdf_bytes(data_of(screen)), "application/x-netcdf", f"{name}.nc"
     if kind == "lines":

@@ -34,7 +34,9 @@ __all__ = ["GuardedApplication", "Producer", "allowed_hosts", "bracketed"]
 Producer = Callable[[str], tuple[bytes, str, str] | None]
 
 _LOG = logging.getLogger(__name__)
-LARGEST_MESSAGE = 2**20  # bytes of a websocket message
+LARGEST_MESSAGE = 2**16  # bytes of a websocket message: widgets have little to say
+_TAKEN = ("PATCH-DOC", "PULL-DOC-REQ", "SERVER-INFO-REQ", "ACK", "OK", "ERROR")
+_CHANGES = ("ModelChanged", "MessageSent")  # a widget has another value, a button was pressed
 _SPARE = 8  # pages beyond those that compute: they only say that there are too many
 _LIFETIME = 4000  # ms that a session without a browser is kept ...
 _CHECK = 500  # ... and how often that is looked at: together less than 5 s
@@ -271,6 +273,20 @@ class _Socket(WSHandler):
         self.close(1001, "the server ends")
         if protocol is not None and protocol.stream is not None:
             protocol.stream.close()
+
+    async def on_message(self, fragment: str | bytes) -> None:
+        if isinstance(fragment, bytes):  # arrays, of which any number may belong to one message
+            self.close(1003, "only texts are taken")
+            return
+        await super().on_message(fragment)
+
+    async def _handle(self, message: Any) -> Any:
+        """Take what widgets send; whatever else could make the document larger ends the connection."""
+        events = message.content.get("events", ()) if message.msgtype == "PATCH-DOC" else ()
+        if message.msgtype in _TAKEN and all(event.get("kind") in _CHANGES for event in events):
+            return await super()._handle(message)
+        self.close(1003, "not taken")
+        return None
 
     async def send_message(self, message: Any) -> None:
         with contextlib.suppress(WebSocketClosedError):  # on_close sees to it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -50,8 +51,8 @@ class Page:
         What the address says instead.
     offer : callable
         ``offer(document, producer)`` returns the address under which the browser finds what ``producer(kind)`` makes.
-    gate : semaphore
-        How many simulations may be at work in all pages.
+    gate, theory_gate : semaphore
+        How many simulations, and questions to theory, may be at work in all pages.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Page:
         *,
         offer: Callable[[Document, Any], str],
         gate: threading.Semaphore,
+        theory_gate: threading.Semaphore,
     ) -> None:
         self._document = document
         self._form = Form(start)
@@ -75,7 +77,7 @@ class Page:
         self._picked: tuple[str, ...] = ()  # by the user, also where a problem or method has only some of them
         self._plotted: Any = None
         self._plots: Plots | None = None
-        self.controller = Controller(self._changed, gate)
+        self.controller = Controller(self._changed, gate, theory_gate)
         document.on_session_destroyed(lambda _: self.controller.close())
         for notice in self._restore(query):
             self.controller.say(notice)
@@ -208,14 +210,14 @@ class Page:
         self._ask()
 
     def _select(self, active: list[int]) -> None:
-        have = shown_variables(self.controller.screen)
-        variables = tuple(name for place, name in enumerate(have) if place in active)
+        variables = tuple(name for place, name in enumerate(self._which.labels) if place in active)
         if set(variables) != set(self._variables):  # the page has them in another order
             self._variables = self._picked = variables
             self._paint()
 
     def _produce(self, kind: str) -> tuple[bytes, str, str] | None:
-        return produce(kind, self.controller.screen, self._variables, logarithmic=self._logarithmic())
+        logarithmic = self._plots is not None and self._plots.logarithmic
+        return produce(kind, self.controller.screen, self._variables, logarithmic=logarithmic)
 
     def _changed(self) -> None:
         """Paint soon, from any thread; what changes until then is painted with it."""
@@ -274,7 +276,7 @@ class Page:
     def _logarithmic(self) -> bool:
         if self._axis.active == 0:
             return spans_decades(self.controller.screen, self._variables)
-        return _AXES[self._axis.active or 0] == "logarithmic"
+        return self._axis.active == _AXES.index("logarithmic")
 
     def _follow(self) -> None:
         """Bring the slower parts of the page up to date."""
@@ -283,7 +285,8 @@ class Page:
         if screen.shown is None:
             return
         if screen.asking:  # for long
-            self._progress.text = "asking theory ..."
+            self._progress.text = "theory is being asked ..."
+            self._seen.text = seen_html(replace(screen, seen=""), self._problem, self._sentence)
         query = [*Form(screen.shown).query().items(), *(("kept", urlencode(Form(one).query())) for one in self._kept)]
         self._address.tags = [urlencode(query)]
         if self._plots is not None:

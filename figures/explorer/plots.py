@@ -19,7 +19,7 @@ from figures.style import COLOURS
 __all__ = ["DASHES", "Plots", "spans_decades"]
 
 #: How kept curves are drawn, the oldest first.
-DASHES = ("dashed", "dotted", "dotdash", "dashdot")
+DASHES: tuple[Any, ...] = ("dashed", "dotted", "dotdash", [8, 2, 1, 2, 1, 2])
 #: Curves whose values span more are drawn on a logarithmic axis.
 _SPAN = 30.0
 #: About as many points stand for the runs' mean.
@@ -41,7 +41,7 @@ class Plots:
     """Plots for some curves, by their keys and names in words; :meth:`update` feeds them with what a screen shows."""
 
     def __init__(self, names: dict[str, str], *, logarithmic: bool, time: str) -> None:
-        self._logarithmic = logarithmic
+        self.logarithmic = logarithmic
         self._sources: dict[str, ColumnDataSource] = {}
         self._fed: list[Any] = []
         self._colours = {key: COLOURS[place % len(COLOURS)] for place, key in enumerate(names)}
@@ -107,7 +107,8 @@ class Plots:
             for band in bands(screen.runs, variables):
                 thin = slice(None, None, max(1, band.time.size // _POINTS))
                 mean, low, high = (self._drawable(part) for part in (band.mean, band.low, band.high))
-                low = np.where(np.isnan(low), mean * 0.1, low) if self._logarithmic else low
+                if self.logarithmic:  # a band that reaches 0 goes down, and that of one run is none
+                    low = np.where(band.low <= 0.0, 0.1 * mean, low)
                 data[f"band {band.key}"] = {"time": band.time, "low": low, "high": high}
                 data[f"points {band.key}"] = {"time": band.time[thin], "mean": mean[thin]}
         if screen.comparison is not None:
@@ -115,7 +116,8 @@ class Plots:
             data |= {f"deviation {one.key}": dict(zip(_EMPTY["deviation"], one[1:], strict=True)) for one in found}
             self._below.y_range.update(**_range_of(found))
         self._feed(data)
-        rows = [self._above] if screen.comparison is None else [self._above, self._below]
+        compared = any(name.startswith("deviation") for name in data)
+        rows = [self._above, self._below] if compared else [self._above]
         if self.root.children != rows:
             self.root.children = rows
 
@@ -129,7 +131,7 @@ class Plots:
 
     def _drawable(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Leave out what a logarithmic axis cannot show."""
-        return np.where(values > 0.0, values, np.nan) if self._logarithmic else values
+        return np.where(values > 0.0, values, np.nan) if self.logarithmic else values
 
     def _feed(self, data: dict[str, dict[str, Any]]) -> None:
         """Send what there is, and empty what is not there any more; what was empty stays untouched."""
@@ -143,7 +145,7 @@ class Plots:
     def label_kept(self, labels: Sequence[str]) -> None:
         """Write in the legend what differs in the kept curves."""
         for place, item in enumerate(self._kept_items):
-            item.visible = place < len(labels)
+            item.visible = place < len(labels) and bool(self._sources[f"kept {place}"].data["times"])
             if place < len(labels):
                 item.label = {"value": f"{labels[place]}\u2003"}
 
@@ -167,7 +169,7 @@ def _figure(time: str, times: Any, **options: Any) -> Any:
 
 def _range_of(found: Sequence[Deviation]) -> dict[str, float]:
     """Return a range that shows all deviations and the narrowest limits; wide ones, of no use, may lie beyond."""
-    values = [np.abs(one.value).max(initial=0.0) for one in found]
+    values = [np.abs(one.value[np.isfinite(one.value)]).max(initial=0.0) for one in found]
     limits = [min(np.min(-one.lowest, initial=np.inf), np.min(one.highest, initial=np.inf)) for one in found]
     finite = [float(limit) for limit in limits if np.isfinite(limit)]
     top = 1.2 * max(10.0, *values, *(2.0 * limit for limit in finite))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,14 +13,17 @@ from typing import NamedTuple
 import xarray as xr
 
 from dynamics.errors import DivergenceError, Interrupted, ParameterError
+from dynamics.memory import memory_budget
 from dynamics.stopping import stoppable
 from figures.explored import Shown
 
-__all__ = ["REFUSALS", "Batch", "finished", "stream", "theory_of"]
+__all__ = ["MEMORY", "REFUSALS", "Batch", "finished", "stream", "theory_of"]
 
 #: What theory or a simulation raises when it cannot answer.
 REFUSALS = (ParameterError, ArithmeticError, MemoryError)
 
+#: Bytes that one call may take: several pages may be open.
+MEMORY = 2**30
 #: A batch of runs is as many as take about this long, so that the band tightens before one's eyes.
 _BATCH_SECONDS = 0.5
 
@@ -71,7 +75,7 @@ def _batch(shown: Shown, first_run: int, runs: int, stop: threading.Event) -> Ba
     asked = replace(asked, ensemble=asked.ensemble.model_copy(update={"runs": runs}))
     times, exact = shown.times.values(), None
     try:
-        with stoppable(stop):
+        with stoppable(stop), memory_budget(MEMORY):
             if asked.on_data:
                 with suppress(*REFUSALS):  # they are told beside the theory of the first run
                     exact = asked.theory(times, first_run=first_run)
@@ -82,7 +86,7 @@ def _batch(shown: Shown, first_run: int, runs: int, stop: threading.Event) -> Ba
         return Batch(error.partial, exact, f"diverged: {error}")
     except Interrupted as error:
         return finished(error.partial, exact)
-    except KeyboardInterrupt:  # while data were drawn
+    except (KeyboardInterrupt, CancelledError):  # while data were drawn, or in theory
         return None
 
 

@@ -25,10 +25,10 @@ class Warming:
     def _warm(self) -> None:
         for shown in self._views:
             asked = shown.question
-            asked = replace(asked, ensemble=asked.ensemble.model_copy(update={"runs": 2, "workers": 1})).settled()
+            asked = replace(asked, ensemble=asked.ensemble.model_copy(update={"runs": 2, "workers": 1}))
             try:
                 theory_of(shown)
-                asked.simulated(shown.times.values()[:2])
+                asked.settled().simulated(shown.times.values()[:2])
             except REFUSALS:  # the page says so where it is asked for
                 continue
         self.done.set()

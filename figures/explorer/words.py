@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+import xarray as xr
+
 from dynamics.algorithms import Algorithm
 from dynamics.results import time_of
 from figures.explorer.controller import Screen
@@ -30,6 +32,9 @@ def seen_html(screen: Screen, problem: str, before: str) -> str:
         lines.append(html.escape(screen.seen))
     elif screen.asking and before:
         lines.append(f'<span style="opacity:0.5">{html.escape(before)}</span>')
+    if isinstance(screen.theory, xr.Dataset) and "run" in screen.theory.dims:
+        count = screen.theory.sizes["run"]
+        lines.append(f"Theory is for given data: {f'the mean over those of {count} runs' if count > 1 else 'run 0'}.")
     if screen.comparison is not None:
         lines += _verdict(screen)
     return "<br>".join(lines)

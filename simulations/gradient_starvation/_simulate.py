@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dynamics.algorithms import Adam, Algorithm, DualDescent, PrimalDescent
 from dynamics.classifiers import Statistics
-from dynamics.errors import ParameterError, known
+from dynamics.errors import Interrupted, ParameterError, known
 from dynamics.gradient_starvation import VARIABLES, ColoredDigits, Coupled, Problem, TwoMoons, check_pair
 from dynamics.memory import check_memory
 from dynamics.parameters import Declared, check_whole, parameter
@@ -132,12 +132,15 @@ def simulate(
         return Run([tuple(curves[name] for name in training.names)], diverged_at, {}, training.broken)
 
     results, interrupted = run_all(one, numbers, workers=threads, progress=progress, label="simulate")
-    made = assemble(
-        problem, algorithm, results, training.names, (), ("time", when), numbers, symbols=VARIABLES, method=method,
-        seed=seed, precision="double" if isinstance(problem, Coupled) else precision, interrupted=interrupted,
-    )  # fmt: skip
-    if isinstance(problem, Coupled):
-        made = _stacked(made)
+    try:
+        made = assemble(
+            problem, algorithm, results, training.names, (), ("time", when), numbers, symbols=VARIABLES, method=method,
+            seed=seed, precision="double" if isinstance(problem, Coupled) else precision, interrupted=interrupted,
+        )  # fmt: skip
+    except Interrupted as stopped:
+        stopped.partial = _stacked(problem, stopped.partial)
+        raise
+    made = _stacked(problem, made)
     if on_divergence == "raise":
         raise_first(results, numbers, made)
     return made
@@ -181,9 +184,12 @@ def _training(
     return _Training(names, coupled, broken)
 
 
-def _stacked(made: xr.Dataset) -> xr.Dataset:
-    """Put the curves of features, and those of samples, side by side."""
+def _stacked(problem: Problem, made: xr.Dataset) -> xr.Dataset:
+    """Put the curves of coupled features, and those of samples, side by side."""
     import xarray as xr
+
+    if not isinstance(problem, Coupled):
+        return made
 
     kept = made[[name for name in made.data_vars if " " not in str(name)]]
     for name, axis in (("response", "feature"), ("margin", "sample")):

@@ -2,9 +2,11 @@
 
 import base64
 import contextlib
+import json
 import logging
 import re
 import socket
+import time
 
 import pytest
 
@@ -13,9 +15,21 @@ from dynamics.errors import ParameterError
 pytest.importorskip("bokeh")
 from bokeh.util.token import get_token_payload
 
-from figures.explorer.guard import bracketed
+from figures.explorer.guard import LARGEST_MESSAGE, bracketed
 from figures.explorer.server import ExplorerServer
-from tests.explorer.by_hand import KEY, UPGRADE, ask, fill, page_token, raw, start_of, token_in, upgrade, upgraded
+from tests.explorer.by_hand import (
+    KEY,
+    UPGRADE,
+    ask,
+    fill,
+    page_token,
+    raw,
+    start_of,
+    token_in,
+    until,
+    upgrade,
+    upgraded,
+)
 
 IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
 STATIC = "/static/js/bokeh.min.js"
@@ -161,7 +175,7 @@ def test_large_requests_and_messages_end_the_connection(server):
     connected, status = upgrade(server)
     with connected:
         assert status == 101
-        connected.sendall(b"\x81\xff" + (2**20 + 1).to_bytes(8, "big") + b"mask")
+        connected.sendall(b"\x81\xff" + (LARGEST_MESSAGE + 1).to_bytes(8, "big") + b"mask")
         got = b""
         while more := connected.recv(2**16):
             got += more
@@ -200,3 +214,47 @@ def test_other_machines_come_by_the_names_of_this_one(server, host):
         for name in ("127.0.0.1", bracketed(host), socket.gethostname(), socket.getfqdn()):
             assert ask(open_one, f"{start_of(open_one)}/one", host=f"{name}:{open_one.port}").status == 200
         assert ask(open_one, f"{start_of(open_one)}/one", host=f"evil.example:{open_one.port}").status == 421
+
+
+def say(connected, opcode, *fragments):
+    """Send whole masked frames; the mask is zero, which leaves them as they are."""
+    for text in fragments:
+        length = len(text).to_bytes(2, "big")
+        connected.sendall(bytes([0x80 | opcode, 0x80 | 126]) + length + bytes(4) + text)
+
+
+def hears(connected, reason):
+    """Whether the server ends the connection for this reason, whatever it says before."""
+    got = b""
+    while reason not in got and (more := connected.recv(4096)):
+        got += more
+    return reason in got
+
+
+def patch(kind):
+    header = {"msgid": "1", "msgtype": "PATCH-DOC"}
+    event = {"kind": kind, "msg_type": "x", "msg_data": None}
+    return [json.dumps(part).encode() for part in (header, {}, {"events": [event]})]
+
+
+@pytest.mark.parametrize("kind", ["RootAdded", "RootRemoved", "ColumnsStreamed", "ColumnDataChanged", "TitleChanged"])
+def test_what_makes_the_document_larger_ends_the_connection(server, kind):
+    connected, status = upgrade(server)
+    with contextlib.closing(connected):
+        assert status == 101
+        assert hears(connected, b"ACK")
+        say(connected, 1, *patch(kind))
+        assert hears(connected, b"not taken")
+
+
+def test_arrays_end_the_connection_and_events_do_not(server):
+    connected, _ = upgrade(server)
+    with contextlib.closing(connected):
+        assert hears(connected, b"ACK")
+        say(connected, 1, *patch("MessageSent"))
+        say(connected, 1, *patch("MessageSent"))
+        time.sleep(0.2)
+        assert server._application.sockets
+        say(connected, 2, b"array")
+        assert hears(connected, b"only texts are taken")
+    assert until(lambda: not server._application.sockets)
