@@ -172,7 +172,7 @@ def _range_of(found: Sequence[Deviation]) -> dict[str, float]:
     values = [np.abs(one.value[np.isfinite(one.value)]).max(initial=0.0) for one in found]
     limits = [min(np.min(-one.lowest, initial=np.inf), np.min(one.highest, initial=np.inf)) for one in found]
     finite = [float(limit) for limit in limits if np.isfinite(limit)]
-    top = 1.2 * max(10.0, *values, *(2.0 * limit for limit in finite))
+    top = 1.2 * max([10.0, *values, *(2.0 * limit for limit in finite)])
     return {"start": -top, "end": top}
 
 
