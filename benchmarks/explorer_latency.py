@@ -12,12 +12,17 @@ import os
 import shutil
 import time
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
+import xarray as xr
 from playwright.sync_api import Page, TimeoutError, sync_playwright  # noqa: A004
 
 from figures.explored import begin
 from figures.explorer import serve
+from figures.explorer.curves import curves, variables_of
+from figures.explorer.form import Form
+from figures.explorer.streaming import theory_of
 from figures.phenomena import phenomena
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -129,7 +134,21 @@ def drags(page: Page, name: str) -> tuple[float, float]:
     page.mouse.up()
     time.sleep(2.0)
     last, painted = page.evaluate(LAST)
+    check_last(page)
     return last, painted
+
+
+def check_last(page: Page) -> None:
+    """See that the curves on the page are those of the address, which is that of the last value."""
+    form = Form(begin(page.url.partition("?")[0].rsplit("/", 1)[1]))
+    assert not form.restore(dict(parse_qsl(page.url.partition("?")[2])))
+    theory = theory_of(form.read())
+    assert isinstance(theory, xr.Dataset)
+    for curve in curves(theory, variables_of(theory)):
+        source = f'Bokeh.documents[0].get_model_by_name("theory {curve.key}")'
+        shown = page.evaluate(f"() => Array.from({source}?.data.value ?? [])")
+        if shown:  # those chosen
+            np.testing.assert_array_equal(np.array(shown, dtype=float), curve.value)
 
 
 if __name__ == "__main__":

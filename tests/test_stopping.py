@@ -16,7 +16,7 @@ from figures.phenomena import phenomenon
 from simulations._ensemble import raise_if_set, run_all
 from tests.explorer.views import until
 
-SOON = 0.5
+SOON = 5.0  # s, of work that would take minutes
 
 
 def long_one(name):

@@ -38,11 +38,11 @@ class TeacherDraws(Declared):
     )
     teachers: int = parameter(
         1, symbol="M", meaning="draws of teacher and label noise for each draw of the inputs", at_least=1,
-        scale="log", explore=(1, 100),
+        scale="log", explore=(1, 30),
     )  # fmt: skip
     test_samples: int | None = parameter(
         None, symbol=r"n_{\mathrm{test}}", meaning="fresh inputs to measure the error on, by default exactly",
-        at_least=1, scale="log", explore=(10, 10**4),
+        at_least=1, scale="log", explore=(10, 1000),
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_sessions_end_soon_after_their_browser_left(server, ended):
     assert ended == []
     assert len(texts(server)) == 1
     second.close()
-    assert until(lambda: len(ended) == 1, seconds=2)
+    assert until(lambda: len(ended) == 1)
     assert texts(server) == []
 
 
@@ -199,7 +199,7 @@ def test_stop_ends_the_sessions_from_any_thread(server, ended):
         for one in stopping:
             one.join()
         server.stop()
-        assert time.monotonic() - before < 4
+        assert time.monotonic() - before < 20
         assert len(ended) == 1
         got = b""
         while more := connected.recv(2**16):
@@ -261,7 +261,7 @@ def test_run_lasts_until_it_is_told_to_end(number, ended):
         visiting.start()
         server.run()
         assert len(ended) == 1
-        assert time.monotonic() - before[0] < 4
+        assert time.monotonic() - before[0] < 20
         visiting.join()
         assert signal.getsignal(signal.SIGTERM) is mine
     finally:

@@ -12,7 +12,7 @@ from figures.explorer.streaming import theory_of
 from tests.explorer.views import SCALES, double, until
 
 #: Seconds after which what was told to end has ended.
-SOON = 0.5
+SOON = 20.0  # s, of work that would take minutes
 #: Views of one problem at different noise.
 NOISY = [double(SCALES.model_copy(update={"noise": 0.01 * k}), method="exact") for k in range(40)]
 
