@@ -23,10 +23,10 @@ explore: .venv/installed
 	$(BIN)/dynamics explore
 
 test: .venv/installed
-	$(BIN)/pytest -q -n 2 -m "not slow and not browser"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 slow: .venv/installed
-	$(BIN)/pytest -q -n 2 -m slow
+	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 browser: .venv/installed
 	$(BIN)/pytest -q -n 2 -m browser tests/explorer

@@ -82,7 +82,7 @@ class Controls:
 
     def _parameter(self, cls: Any, name: str) -> Any:
         item = declarations(cls)[name]
-        words = html.escape(f"{name.replace('_', ' ')}: {item.meaning}")
+        words = f"{name.replace('_', ' ')}: {item.meaning}"
         symbol = symbol_html(item.symbol)
         symbol = "" if symbol == name else f"<i>{symbol}</i> "  # not: seed seed
         options: Any = list(choices_of(cls, name))
@@ -93,7 +93,7 @@ class Controls:
         field.update(stylesheets=[_FIELD], css_classes=[f"field-{name}"], html_attributes={"aria-label": words})
         field.on_change("value", lambda _, __, new: self._entered(name, str(new)))
         self._fields[name] = field
-        label = Div(text=f"<label>{symbol}{words}</label>", stylesheets=[_LABEL])
+        label = Div(text=f"<label>{symbol}{html.escape(words)}</label>", stylesheets=[_LABEL])
         label.update(sizing_mode="stretch_width", margin=(5, 5, 1, 5))
         track = self._form.track(name)
         if track is None:

@@ -53,6 +53,7 @@ def test_figure_1():
         assert symbol in text.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_figure_3():
     data = quick("fig3").data.sel(variable="generalization_error", teacher="sampled")
     steps = (1, 3, 10, 100, 1000, 10_000, 100_000)

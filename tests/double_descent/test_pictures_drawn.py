@@ -41,7 +41,9 @@ def error(data, **where):
     return chosen.isel(teacher=0) if "teacher" in chosen.dims else chosen
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "threshold" else name for name in NAMES]
+)
 def test_every_figure_agrees_and_says_so(name):
     """A false alarm of 1e-6 for each figure, shared by its comparisons."""
     picture, data = quick(name)

@@ -135,7 +135,7 @@ PAIRS = [
     (name, cls, algorithm)
     for name in EXPLORED
     for cls in phenomenon(name).dynamics.PROBLEMS
-    for algorithm in algorithms_of(phenomenon(name), begin(name, cls).question.problem)
+    for algorithm in algorithms_of(phenomenon(name), begin(name, cls).question.problem)[:3]
 ]
 
 

@@ -79,6 +79,7 @@ def check(screen, path):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", VIEWS)
 def test_every_kind_of_view(key, tmp_path, capsys):
     screen = screen_of(VIEWS[key])

@@ -59,6 +59,7 @@ def test_fronts_of_power_laws_are_found():
     assert 0 < error < 0.01
 
 
+@pytest.mark.slow
 def test_the_figure_of_fronts():
     _, data = quick("fronts")
     assert data.attrs["verdict"] == "agree"
