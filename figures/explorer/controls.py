@@ -12,7 +12,7 @@ from bokeh.models.widgets import Div, Select, Slider, TextInput
 
 from dynamics.parameters import declarations
 from figures.explorer.form import CHOICES, Form
-from figures.explorer.tracks import NONE, choices_of, symbol_html, text_of
+from figures.explorer.tracks import NONE, choices_of, number_in, symbol_html, text_of
 
 __all__ = ["Controls"]
 
@@ -65,7 +65,7 @@ class Controls:
         try:
             text = self._form.texts[name]
             self._fields[name].value = text
-            number = _number(text)
+            number = number_in(text)
             if name in self._sliders and (track := self._form.track(name)) and (number is not None or text == NONE):
                 self._sliders[name].value = track.nearest(number)
         finally:
@@ -102,7 +102,7 @@ class Controls:
             return Column(children=[label, field], sizing_mode="stretch_width")
         field.update(width=92, margin=(0, 5, 0, 5))
         slider = Slider(
-            start=0, end=len(track.values) - 1, step=1, value=track.nearest(_number(self._form.texts[name])),
+            start=0, end=len(track.values) - 1, step=1, value=track.nearest(number_in(self._form.texts[name])),
             show_value=False, sizing_mode="stretch_width", margin=(6, 10, 0, 5), name=name,
             css_classes=[f"slider-{name}"],
         )  # fmt: skip
@@ -132,11 +132,3 @@ class Controls:
 
 _CHOICES_OF = {"problem": CHOICES[:1], "algorithm": CHOICES[1:3], "options": CHOICES[3:]}
 _HEADING = "h2 { font-size: 15px; margin: 8px 0 0; border-bottom: 1px solid #999; width: 100% }"
-
-
-def _number(text: str) -> float | None:
-    """Return what a text is as a number, or None."""
-    try:
-        return None if text == NONE else float(text)
-    except ValueError:
-        return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,48 +158,40 @@ class Page:
                 self._controls.build()
                 self._ask()
 
-    def _typed(self, name: str, text: str) -> None:
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Show what is not allowed, and leave the rest as it was."""
         try:
-            self._form.type(name, text)
+            yield
         except ParameterError as error:
-            self._refuse(error)
-            return
-        self._ask()
+            self._problem = str(error)
+            self._changed()
+
+    def _typed(self, name: str, text: str) -> None:
+        with self._refusing():
+            self._form.type(name, text)
+            self._ask()
 
     def _chose(self, choice: str, name: str) -> None:
-        try:
+        with self._refusing():
             self._form.choose(choice, name)
-        except ParameterError as error:
-            self._refuse(error)
-            return
-        if choice in ("problem", "algorithm"):
-            self._controls.build()
-        self._ask()
+            if choice in ("problem", "algorithm"):
+                self._controls.build()
+            self._ask()
 
     def _ask(self) -> None:
         """Ask the controller for what the form says."""
-        try:
+        with self._refusing():
             shown = self._form.read()
-        except ParameterError as error:
-            self._refuse(error)
-            return
-        if self._problem:
-            self._problem = ""
-            self._changed()
-        self.controller.show(shown, self._kept)
-
-    def _refuse(self, error: ParameterError) -> None:
-        self._problem = str(error)
-        self._changed()
+            if self._problem:
+                self._problem = ""
+                self._changed()
+            self.controller.show(shown, self._kept)
 
     def _start_runs(self) -> None:
-        try:
-            shown = self._form.read()
-        except ParameterError as error:
-            self._refuse(error)
-            return
-        if not self.controller.simulate(shown):
-            self.controller.say("the last simulation has not ended yet; stop it, or wait")
+        with self._refusing():
+            if not self.controller.simulate(self._form.read()):
+                self.controller.say("the last simulation has not ended yet; stop it, or wait")
 
     def _keep(self) -> None:
         if (shown := self.controller.screen.shown) is not None and shown not in self._kept:

@@ -16,7 +16,7 @@ from dynamics.errors import ParameterError, shown
 from dynamics.parameters import Declaration, Declared, declarations
 from dynamics.schedules import Schedule
 
-__all__ = ["NONE", "Track", "choices_of", "symbol_html", "text_of", "track_of"]
+__all__ = ["NONE", "Track", "choices_of", "number_in", "symbol_html", "text_of", "track_of"]
 
 #: How the value None is written: something is left to be chosen from the rest.
 NONE = "none"
@@ -127,6 +127,14 @@ def text_of(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return json.dumps(value)
     return json.dumps(value.model_dump(mode="json")) if isinstance(value, Schedule) else str(value)
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text is; None where it is left open, or is something else."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 #: (A bar is put over the letter that follows it.)

@@ -19,7 +19,7 @@ from figures.explorer.controller import Controller, Screen
 from figures.explorer.curves import shown_variables
 from figures.explorer.form import Form
 from figures.explorer.picture import draw_screen, panels
-from figures.explorer.tracks import Track, text_of
+from figures.explorer.tracks import Track, number_in, text_of
 from figures.style import COLOURS, styled
 
 __all__ = ["Window", "window"]
@@ -115,7 +115,7 @@ class Window:
             self.sliders[name] = self._slider(name, track, bounds)
 
     def _slider(self, name: str, track: Track, bounds: tuple[float, float, float, float]) -> Slider:
-        position = track.nearest(_number(self.form.texts[name]))
+        position = track.nearest(number_in(self.form.texts[name]))
         slider = Slider(
             self._controls.add_axes(bounds), f"${track.declaration.symbol}$", 0, len(track.values) - 1,
             valinit=position, valstep=1, color=COLOURS[0], initcolor="none",
@@ -227,14 +227,6 @@ class Window:
     def _end(self) -> None:
         self._timer.stop()
         self.controller.close()
-
-
-def _number(text: str) -> float | None:
-    """Return the number that the text of a parameter with a range is, None where it is left open."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _lines(text: str) -> str:
